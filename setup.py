@@ -1,0 +1,65 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""The package: plain pip on any machine, ament_python inside a colcon workspace.
+
+All metadata stand here and none in pyproject.toml, because ``colcon build --symlink-install`` links
+setup.py and setup.cfg alone into its build folder and would not see the rest.
+"""
+
+from glob import glob
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+NAME = "mem4nav"
+ROOMS = ("mem4nav", "slam", "detection", "nodes", "sim_envs")
+
+CORE = ["numpy>=1.23", "scipy>=1.9", "numba>=0.57", "rosbags>=0.10", "tyro>=0.9", "rich>=13", "pyyaml>=5.4", "pillow>=9",
+        "matplotlib>=3.5"]  # fmt: skip
+
+ROS_JAZZY = ("rclpy", "sensor-msgs", "nav-msgs", "geometry-msgs", "std-srvs", "diagnostic-msgs", "visualization-msgs")
+
+EXTRAS = {
+    "nav": ["torch>=2.6", "transformers>=4.50", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3", "safetensors>=0.4"],
+    "detect": ["torch>=2.6", "onnxruntime>=1.18", "safetensors>=0.4"],
+    "sim": ["open3d>=0.19"],
+    "viz": ["viser>=1.0", "mcap>=1.2"],
+    "ros": [f"ros-jazzy-{name}" for name in ROS_JAZZY],
+    "gpu": ["cupy-cuda12x>=13"],
+    "habitat": ["habitat-lab>=0.3.3"],
+    "cluster": ["ray>=2.40"],
+    "dev": [
+        "pytest>=8", "ruff>=0.9", "codespell>=2.3", "pyright[nodejs]>=1.1.400",
+        # Oracles: tests and benchmarks compare with them, the product never imports them.
+        "evo>=1.30; python_version >= '3.11'", "kiss-icp==1.3.0", "rko-lio==0.4.0", "small-gicp==1.0.1",
+    ],
+}  # fmt: skip
+
+DATA_FILES = [
+    ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
+    (f"share/{NAME}", ["package.xml"]),
+    (f"share/{NAME}/launch", sorted(glob("launch/*.py") + glob("launch/*.yaml") + glob("launch/*.xml"))),
+    (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.rviz") + glob("config/*.xml"))),
+    (f"share/{NAME}/cuda", sorted(glob("cuda/*.cu") + glob("cuda/*.cuh"))),
+]
+
+setup(
+    name=NAME,
+    version="0.1.0",
+    description="LiDAR-inertial odometry, maps and spatial memory for robots that follow written directions",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    author="The Mem4Nav stack developers",
+    author_email="developers@mem4nav.example.org",
+    maintainer="The Mem4Nav stack developers",
+    maintainer_email="developers@mem4nav.example.org",
+    python_requires=">=3.10,<3.14",
+    packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
+    package_data={"": ["*.css", "*.yaml", "*.json", "*.safetensors", "py.typed"]},
+    data_files=[(folder, files) for folder, files in DATA_FILES if files],
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["mem4nav = mem4nav.cli.main:main"]},
+    zip_safe=False,
+)
