@@ -14,8 +14,10 @@ from setuptools import find_packages, setup
 NAME = "mem4nav"
 ROOMS = ("mem4nav", "slam", "detection", "nodes", "sim_envs")
 
-CORE = ["numpy>=1.23", "scipy>=1.9", "numba>=0.57", "rosbags>=0.10", "tyro>=0.9", "rich>=13", "pyyaml>=5.4", "pillow>=9",
-        "matplotlib>=3.5"]  # fmt: skip
+CORE = [
+    "numpy>=1.23", "scipy>=1.9", "numba>=0.57", "rosbags>=0.10", "tyro>=0.9", "rich>=13", "pyyaml>=5.4", "pillow>=9",
+    "matplotlib>=3.5",
+]  # fmt: skip
 
 ROS_JAZZY = ("rclpy", "sensor-msgs", "nav-msgs", "geometry-msgs", "std-srvs", "diagnostic-msgs", "visualization-msgs")
 
