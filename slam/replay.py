@@ -1,3 +1,154 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
 """Drives a recording through sequencer and odometry: the batch twin of the ROS node."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slam.bundle import ScanBundle
+from slam.errors import RecordingError
+from slam.io.recording import Recording
+from slam.measurements import Image, ImuSample, Measurement, Scan
+from slam.octree import CENTRE, NORMAL, PlaneMap
+from slam.odometry import Odometry
+from slam.odometry_config import OdometryConfig
+from slam.results import ScanResult
+from slam.sequencer import Sequencer, SequencerConfig
+from slam.trajectory import Trajectory
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayResult:
+    """What a replay leaves.
+
+    Attributes:
+        results: one for every scan, in the order of their release.
+        log: what happened, with times.
+        map: planes of the last segment, in odom.
+        tilt: (3, 3) rotation that levels odom.
+        read_wall_s, read_cpu_s: time spent on reading and decoding.
+        wall_s: time from the first measurement to the last result.
+        duration_s: span of the scans' stamps.
+    """
+
+    results: list[ScanResult]
+    log: list[str]
+    map: PlaneMap
+    tilt: NDArray[np.float64]
+    read_wall_s: float
+    read_cpu_s: float
+    wall_s: float
+    duration_s: float
+
+    @property
+    def map_points(self) -> NDArray[np.float32]:
+        """(M, 3) centres of the map's planes, odom, metres."""
+        return self.map.planes()[:, CENTRE : CENTRE + 3].astype(np.float32)
+
+    @property
+    def map_normals(self) -> NDArray[np.float32]:
+        """(M, 3) unit normals of the map's planes, odom."""
+        return self.map.planes()[:, NORMAL : NORMAL + 3].astype(np.float32)
+
+    def trajectory(self) -> Trajectory:
+        """The LiDAR frame in the first LiDAR frame, at the scans' header stamps."""
+        poses = np.array([r.T_odom_lidar for r in self.results])
+        return Trajectory.from_matrices(self._stamps(), np.linalg.inv(poses[0]) @ poses)
+
+    def base_trajectory(self) -> Trajectory:
+        """base_link in odom, levelled, at the scans' header stamps."""
+        level = np.eye(4)
+        level[:3, :3] = self.tilt
+        return Trajectory.from_matrices(self._stamps(), level @ np.array([r.T_odom_base for r in self.results]))
+
+    def _stamps(self) -> NDArray[np.int64]:
+        return np.array([r.stamp_ns for r in self.results], np.int64)
+
+
+class _Meter:
+    """Times what an iterator costs, apart from what is done with its items."""
+
+    def __init__(self, items: Iterator[Measurement]) -> None:
+        self._items = items
+        self.wall_ns = self.cpu_ns = 0
+
+    def __iter__(self) -> Iterator[Measurement]:
+        while True:
+            wall, cpu = time.perf_counter_ns(), time.thread_time_ns()
+            item = next(self._items, None)
+            self.wall_ns += time.perf_counter_ns() - wall
+            self.cpu_ns += time.thread_time_ns() - cpu
+            if item is None:
+                return
+            yield item
+
+
+def replay(
+    recording: Recording,
+    config: OdometryConfig | None = None,
+    *,
+    use_imu: bool = True,
+    start_map: PlaneMap | None = None,
+    start_pose: NDArray[np.float64] | None = None,
+    start_s: float = 0.0,
+    duration_s: float | None = None,
+    on_result: Callable[[ScanResult], None] | None = None,
+) -> ReplayResult:
+    """Run the odometry over a recording, as fast as it goes.
+
+    Args:
+        use_imu: False leaves the inertial samples out.
+        start_map, start_pose: see ``Odometry``.
+        start_s, duration_s: part of the recording, seconds from its first scan.
+        on_result: called after each scan, for progress bars.
+
+    Raises:
+        RecordingError: where no scan lies in the part asked for.
+    """
+    imu = use_imu and recording.calibration.T_base_imu is not None
+    odometry = Odometry(config, recording.calibration, use_imu=imu, start_map=start_map, start_pose=start_pose)
+    meter = _Meter(_part(recording.measurements(), start_s, duration_s, imu))
+    began = time.perf_counter()
+    results: list[ScanResult] = []
+    for bundle in _bundles(meter, Sequencer(SequencerConfig(expect_imu=imu))):
+        results.append(odometry.register(bundle))
+        if on_result is not None:
+            on_result(results[-1])
+    if not results:
+        raise RecordingError(f"{recording.name}: no scan from {start_s} s on, of {recording.scan_count} scans in all")
+    return ReplayResult(
+        results, _log_lines(odometry), odometry.map, odometry.gravity.tilt, meter.wall_ns * 1e-9, meter.cpu_ns * 1e-9,
+        time.perf_counter() - began, (results[-1].stamp_ns - results[0].stamp_ns) * 1e-9,
+    )  # fmt: skip
+
+
+def _bundles(meter: _Meter, sequencer: Sequencer) -> Iterator[ScanBundle]:
+    for measurement in meter:
+        yield from sequencer.push(measurement)
+    yield from sequencer.flush()
+
+
+def _part(items: Iterator[Measurement], start_s: float, duration_s: float | None, imu: bool) -> Iterator[Measurement]:
+    """Measurements within the part, counted from the first scan; inertial ones before it are kept."""
+    first_ns: int | None = None
+    for item in items:
+        if isinstance(item, Image) or (isinstance(item, ImuSample) and not imu):
+            continue
+        if isinstance(item, Scan):
+            first_ns = item.stamp_ns if first_ns is None else first_ns
+            at_s = (item.stamp_ns - first_ns) * 1e-9
+            if at_s < start_s:
+                continue
+            if duration_s is not None and at_s >= start_s + duration_s:
+                return
+        yield item
+
+
+def _log_lines(odometry: Odometry) -> list[str]:
+    return [f"{stamp_ns * 1e-9:.3f} s: {sentence}" for stamp_ns, sentence in odometry.events]

@@ -7,9 +7,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from slam.errors import RecordingError
+from slam.io.bag import BagRecording
 from slam.io.kitti import KittiDrive
 from slam.io.recording import Recording
 from slam.io.settings import RecordingConfig
+
+BAG_SUFFIXES = (".bag", ".db3", ".mcap")
 
 
 def open_recording(path: str | Path, settings: RecordingConfig | None = None) -> Recording:
@@ -24,7 +27,16 @@ def open_recording(path: str | Path, settings: RecordingConfig | None = None) ->
         raise RecordingError(f"{path} does not exist{_near(path)}")
     if (path / "velodyne_points").is_dir():
         return KittiDrive(path, settings)
+    if is_bag(path):
+        return BagRecording(path, settings)
     raise RecordingError(f"{path}: {_why_not(path)}")
+
+
+def is_bag(path: Path) -> bool:
+    """Does the name of a file, or what lies in a folder, say that this is a bag?"""
+    if path.is_dir():
+        return (path / "metadata.yaml").is_file() or any(is_bag(p) for p in path.iterdir() if p.is_file())
+    return path.name.removesuffix(".zstd").removesuffix(".zst").endswith(BAG_SUFFIXES)
 
 
 def _near(path: Path) -> str:

@@ -1,0 +1,60 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""From the fit of each scan to ok, degraded or lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from slam.lidar_update import Alignment
+from slam.odometry_config import HealthConfig
+from slam.results import Health, State
+
+MEMORY = 0.05
+"""Weight of a new scan in the running mean of the share that fits."""
+
+
+@dataclass(slots=True)
+class HealthMonitor:
+    """Follows the share of points that fit the map.
+
+    Attributes:
+        usual: running mean of that share over good scans; None before the first.
+        doubted: doubted scans in a row. lost: lost scans in a row.
+    """
+
+    config: HealthConfig
+    usual: float | None = None
+    doubted: int = 0
+    lost: int = 0
+
+    def fits(self, alignment: Alignment) -> bool:
+        """Whether this scan fits the map as scans did lately; keeps count."""
+        share = alignment.fit.matched / max(alignment.points, 1)
+        if alignment.fit.matched < self.config.least_points:
+            return self._doubt()
+        if self.usual is not None and share < self.config.lost_share * self.usual:
+            return self._doubt()
+        self.usual = share if self.usual is None else (1.0 - MEMORY) * self.usual + MEMORY * share
+        self.doubted = self.lost = 0
+        return True
+
+    def _doubt(self) -> bool:
+        self.doubted += 1
+        if self.doubted >= self.config.lost_scans:
+            self.lost += 1
+        return False
+
+    def verdict(self, alignment: Alignment, fits: bool) -> Health:
+        """Health of this scan, after ``fits`` was asked."""
+        share = alignment.fit.matched / max(alignment.points, 1)
+        if not fits:
+            state = State.LOST if self.doubted >= self.config.lost_scans else State.DEGRADED
+            usual = f", usually {self.usual:.0%}" if self.usual is not None else ""
+            return Health(state, np.eye(3), (f"{share:.0%} of {alignment.points} points fit the map{usual}",))
+        if len(alignment.axes):
+            named = ", ".join("({:.2f} {:.2f} {:.2f})".format(*axis) for axis in alignment.axes)
+            return Health(State.DEGRADED, alignment.axes, (f"geometry does not hold the position along {named}",))
+        return Health()

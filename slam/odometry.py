@@ -1,0 +1,312 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""LiDAR-inertial odometry: an iterated error-state Kalman filter on a map of planes, after GS-LIVO and FAST-LIO2."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slam import so3
+from slam.bundle import ScanBundle
+from slam.calibration import Calibration
+from slam.deskew import motion_within, poses_at
+from slam.downsample import Downsampler
+from slam.gravity import GravityWatch, starting_covariance, starting_state
+from slam.health import HealthMonitor
+from slam.ieskf import BA, BG, GRAV, VEL, FilterState, Path, Steps, predict
+from slam.inertial import Inertial, modelled_steps
+from slam.lidar_update import Alignment, align
+from slam.measurements import Scan
+from slam.octree import PlaneMap
+from slam.odometry_config import OdometryConfig
+from slam.results import Health, ScanResult, State
+
+log = logging.getLogger(__name__)
+
+START_CORRECTIONS = 3
+TOLERATED_BLUR_M = 0.01
+LEVER_M = 20.0
+USUAL_PERIOD_NS = 100_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Prediction:
+    """Where the filter expects the body at the scan's end, and how it got there."""
+
+    state: FilterState
+    path: Path
+    steps: Steps
+
+
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """A scan in the body frame at its end: (N, 3) for the map, (M, 3) to match."""
+
+    dense: NDArray[np.float64]
+    matching: NDArray[np.float64]
+
+
+class Odometry:
+    """Registers one scan after the other.
+
+    Attributes:
+        state: the filter at the end of the last scan, None before the first.
+        map: planes of the current segment, in odom.
+        segment: number of the segment.
+        gravity: what is known of the direction of gravity; its ``tilt`` levels odom.
+        events: (stamp_ns, sentence) of what happened.
+    """
+
+    def __init__(
+        self,
+        config: OdometryConfig | None = None,
+        calibration: Calibration | None = None,
+        *,
+        use_imu: bool = True,
+        start_map: PlaneMap | None = None,
+        start_pose: NDArray[np.float64] | None = None,
+    ) -> None:
+        """Get ready.
+
+        Args:
+            use_imu: False: the constant-velocity model takes its place.
+            start_map: a stored map that the first scan is registered against.
+            start_pose: (4, 4) base_link in that map's frame at the first scan, within about a metre and ten degrees.
+        """
+        self.config = config or OdometryConfig()
+        self.calibration = calibration or Calibration()
+        self.use_imu = use_imu
+        self.map = start_map if start_map is not None else PlaneMap(self.config.map)
+        self.state: FilterState | None = None
+        self.segment = 0
+        self.gravity = GravityWatch(self.config.start, known=False)
+        self.events: list[tuple[int, str]] = []
+        self._start_pose = start_pose
+        self._inertial = Inertial(self.config.imu, self.config.motion)
+        self._downsampler = Downsampler()
+        self._health = HealthMonitor(self.config.health)
+        self._place_sensors()
+        self._scans, self._period_ns = 0, USUAL_PERIOD_NS
+        self._turn_rate = np.zeros(3)
+        self._first: tuple[FilterState, ScanBundle] | None = None
+
+    def register(self, bundle: ScanBundle) -> ScanResult:
+        """Take one scan through all steps. Every scan gets a pose; this never raises on what a sensor sent."""
+        clock = (time.perf_counter_ns(), time.process_time_ns())
+        self._take_in(bundle)
+        if (problem := self._unusable(bundle)) is not None:
+            return self._extrapolated(bundle.scan, problem, clock)
+        prediction = self._predict(bundle)
+        points = self._prepare(bundle.scan, prediction.path)
+        alignment = self._align(prediction.state, points)
+        if self._starts_in_motion(prediction, alignment):
+            prediction, points, alignment = self._correct_start(bundle, prediction, alignment)
+        health = self._settle(prediction, alignment)
+        self._watch_gravity(prediction)
+        self._extend_map(points, health)
+        return self._result(bundle.scan, prediction.path, alignment, health, clock)
+
+    # what comes before: sensors, time, the first state
+
+    def _place_sensors(self) -> None:
+        c = self.calibration
+        T_base_imu = c.T_base_imu if c.T_base_imu is not None else np.eye(4)
+        self.T_base_body = T_base_imu if self.use_imu else c.T_base_lidar
+        self._T_body_base = np.linalg.inv(self.T_base_body)
+        self.T_body_lidar = self._T_body_base @ c.T_base_lidar
+
+    def _take_in(self, bundle: ScanBundle) -> None:
+        for event in bundle.events:
+            self._say(bundle.scan.stamp_ns, event)
+        if bundle.clock_jump_ns and self.state is not None:
+            self._say(bundle.scan.stamp_ns, f"clock jumped by {bundle.clock_jump_ns * 1e-9:+.3f} s: a new segment starts")
+            self._inertial.clear()
+            self.state.stamp_ns = bundle.end_ns - self._period_ns
+            self._new_segment()
+        if self.use_imu and len(bundle.imu):
+            if self._inertial.recognise_unit(bundle.imu) and self._inertial.note:
+                self._say(bundle.scan.stamp_ns, self._inertial.note)
+            self._inertial.add(bundle.imu)
+
+    def _unusable(self, bundle: ScanBundle) -> str | None:
+        if bundle.rejected:
+            return bundle.reason
+        if self.state is None:
+            self._start(bundle)
+        elif bundle.end_ns <= self.state.stamp_ns:
+            return f"ends {(self.state.stamp_ns - bundle.end_ns) * 1e-9:.3f} s before the scan registered last"
+        return None
+
+    def _start(self, bundle: ScanBundle) -> None:
+        """The state at the first point of the first scan, with base_link at the origin of odom."""
+        stamp_ns = min(bundle.scan.stamp_ns, bundle.end_ns - 1_000)
+        _, values = self._inertial.window(0, bundle.end_ns)
+        self.state, self.gravity, sentence = starting_state(stamp_ns, values, self.T_base_body, self.config, self.use_imu)
+        if self._start_pose is not None:
+            self._place_on_map(self._start_pose)
+        self._say(stamp_ns, sentence)
+        self._first = (self.state.copy(), bundle)
+
+    def _place_on_map(self, T_map_base: NDArray[np.float64]) -> None:
+        assert self.state is not None
+        T = T_map_base @ self.T_base_body
+        self.state.R, self.state.position = T[:3, :3].copy(), T[:3, 3].copy()
+        self.state.P[:3, :3] = np.eye(3) * np.radians(self.config.start.map_pose_sigma_deg) ** 2
+        self.state.P[3:6, 3:6] = np.eye(3) * self.config.start.map_pose_sigma_m**2
+
+    # the steps
+
+    def _predict(self, bundle: ScanBundle) -> _Prediction:
+        assert self.state is not None
+        return self._predict_from(self.state, bundle.end_ns)
+
+    def _predict_from(self, state: FilterState, end_ns: int) -> _Prediction:
+        if self.use_imu:
+            rate = self._turn_rate + state.bg
+            steps = self._inertial.steps(state.stamp_ns, end_ns, rate, use_accel=self.gravity.known)
+        else:
+            steps = modelled_steps(state.stamp_ns, end_ns, self.config.motion)
+        return _Prediction(*predict(state, steps), steps)
+
+    def _prepare(self, scan: Scan, path: Path) -> _Points:
+        c = self.config.scan
+        timed = scan if c.deskew else replace(scan, offsets_ns=None)
+        bins, rotations, translations = motion_within(timed, path, self.T_body_lidar)
+        limits = (c.min_range_m, c.max_range_m)
+        dense = self._downsampler.centroids(scan.points, bins, rotations, translations, limits, c.map_voxel_m)[0][:, :3]
+        return _Points(dense, self._downsampler.first(dense, c.match_voxel_m))
+
+    def _align(self, prior: FilterState, points: _Points) -> Alignment | None:
+        """None for a scan with nothing to register against: the first of a segment."""
+        if not len(self.map):
+            return None
+        lever = self.T_body_lidar[:3, 3]
+        return align(self.map, points.matching, prior, lever, self.config.registration, self.config.health)
+
+    def _settle(self, prediction: _Prediction, alignment: Alignment | None) -> Health:
+        """Accept the update, or go on with the prediction where the scan does not fit."""
+        before = self.state
+        assert before is not None
+        self.state, health = prediction.state, Health()
+        if alignment is not None:
+            fits = self._health.fits(alignment)
+            health = self._health.verdict(alignment, fits)
+            if fits:
+                self.state = alignment.state
+        elapsed_ns = self.state.stamp_ns - before.stamp_ns
+        self._turn_rate = prediction.path.gyro[-1] if self._inertial.speaks(self.state.stamp_ns) else (
+            so3.log(before.R.T @ self.state.R) / (elapsed_ns * 1e-9)
+        )  # fmt: skip
+        return health
+
+    def _starts_in_motion(self, prediction: _Prediction, alignment: Alignment | None) -> bool:
+        """The first scan was laid as if at rest: the second tells whether that was wrong."""
+        if self._first is None or alignment is None:
+            return False
+        change = alignment.state.minus(prediction.state)
+        start, bundle = self._first
+        span_s = (bundle.end_ns - start.stamp_ns) * 1e-9
+        moved = span_s * (np.linalg.norm(change[VEL]) + LEVER_M * np.linalg.norm(change[BG]))
+        self._first = self._first if moved > TOLERATED_BLUR_M else None
+        return self._first is not None and bundle.scan.offsets_ns is not None
+
+    def _correct_start(self, bundle: ScanBundle, prediction: _Prediction, alignment: Alignment):
+        """Lay the first scan anew with the motion that the second one shows, and register the second again."""
+        assert self._first is not None
+        start, first = self._first
+        points = None
+        for _ in range(START_CORRECTIONS):
+            change = alignment.state.minus(prediction.state)
+            start.velocity, start.bg = start.velocity + change[VEL], start.bg + change[BG]
+            laid = self._predict_from(start, first.end_ns)
+            self.map = PlaneMap(self.config.map)
+            self.map.insert(self._prepare(first.scan, laid.path).dense, laid.state.R, laid.state.position, 0)
+            prediction = self._predict_from(laid.state, bundle.end_ns)
+            points = self._prepare(bundle.scan, prediction.path)
+            alignment = self._align(prediction.state, points)
+        speed = float(np.linalg.norm(start.velocity))
+        self._say(bundle.scan.stamp_ns, f"in motion at the first scan ({speed:.2f} m/s): laid anew with that motion")
+        self._first = None
+        return prediction, points, alignment
+
+    def _watch_gravity(self, prediction: _Prediction) -> None:
+        """Once gravity is found, the accelerometer joins the prediction."""
+        if self.gravity.known or not self.use_imu or self.state is None:
+            return
+        measured = self._inertial.speaks(self.state.stamp_ns)
+        self.gravity.watch(prediction.steps, prediction.path, self.state.position, measured)
+        if not self.gravity.ready:
+            return
+        self.state.velocity, self.state.gravity = self.gravity.solve()
+        fresh = starting_covariance(self.config, self.use_imu)
+        for block in (VEL, BA, GRAV):
+            self.state.P[block, :], self.state.P[:, block] = 0.0, 0.0
+            self.state.P[block, block] = fresh[block, block]
+        angle = np.degrees(np.linalg.norm(so3.log(self.gravity.tilt)))
+        self._say(self.state.stamp_ns, f"gravity found in motion: odom is {angle:.2f} deg off level")
+
+    def _extend_map(self, points: _Points, health: Health) -> None:
+        assert self.state is not None
+        if health.state is State.LOST and self._health.lost >= self.config.health.new_segment_scans:
+            self._say(self.state.stamp_ns, f"lost for {self._health.lost} scans: segment {self.segment + 1} starts")
+            self._new_segment()
+        if self._health.doubted == 0:
+            self.map.insert(points.dense, self.state.R, self.state.position, self._scans)
+        self.map.forget(self.state.position, self._scans)
+        self._scans += 1
+
+    def _new_segment(self) -> None:
+        assert self.state is not None
+        self.segment += 1
+        self.map = PlaneMap(self.config.map)
+        self._health = HealthMonitor(self.config.health)
+        fresh = starting_covariance(self.config, self.use_imu)
+        self.state.P[VEL, :], self.state.P[:, VEL] = 0.0, 0.0
+        self.state.P[VEL, VEL] = fresh[VEL, VEL]
+
+    # what goes out
+
+    def _pose_at_header(self, stamp_ns: int, path: Path) -> NDArray[np.float64]:
+        """(4, 4) body in odom at the header stamp: the predicted motion, hung on the corrected end."""
+        assert self.state is not None
+        R, p = poses_at(path, np.array([stamp_ns], np.int64))
+        T = np.eye(4)
+        back = path.R[-1].T
+        T[:3, :3] = self.state.R @ back @ R[0]
+        T[:3, 3] = self.state.R @ back @ (p[0] - path.position[-1]) + self.state.position
+        return T
+
+    def _result(self, scan: Scan, path: Path, alignment: Alignment | None, health: Health, clock) -> ScanResult:
+        T = self._pose_at_header(scan.stamp_ns, path)
+        fit = alignment.fit if alignment is not None else None
+        return self._report(
+            scan, T, health, clock, points=alignment.points if alignment else 0,
+            matched=fit.matched if fit else 0, residual_m=fit.rms_m if fit else float("nan"),
+        )  # fmt: skip
+
+    def _extrapolated(self, scan: Scan, problem: str, clock: tuple[int, int]) -> ScanResult:
+        """A scan that cannot be registered takes the pose that the motion model gives a period later."""
+        T = np.eye(4)
+        if self.state is not None:
+            T[:3, :3] = self.state.R
+            T[:3, 3] = self.state.position
+        else:
+            T = self.T_base_body.copy()
+        self._say(scan.stamp_ns, f"scan not used: {problem}")
+        return self._report(scan, T, Health(State.DEGRADED, np.eye(3), (problem,)), clock)
+
+    def _report(self, scan: Scan, T_odom_body: NDArray[np.float64], health: Health, clock, **figures) -> ScanResult:
+        covariance = self.state.P[:6, :6].copy() if self.state is not None else np.full((6, 6), np.nan)
+        return ScanResult(
+            scan.stamp_ns, T_odom_body @ self._T_body_base, T_odom_body @ self.T_body_lidar, covariance, health,
+            self.segment, wall_ns=time.perf_counter_ns() - clock[0], cpu_ns=time.process_time_ns() - clock[1], **figures,
+        )  # fmt: skip
+
+    def _say(self, stamp_ns: int, sentence: str) -> None:
+        self.events.append((stamp_ns, sentence))
+        log.info("%.3f s: %s", stamp_ns * 1e-9, sentence)

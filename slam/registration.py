@@ -1,0 +1,202 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""The LiDAR measurement: points against the planes of the map (Yuan et al. 2022, sections III-C and IV).
+
+For each point the plane with the highest probability among its voxel and, if none fits, the nearest neighbour
+voxel; residual z = -n^T(R p + t - q), Jacobian H = [(p x R^T n)^T, n^T] in the error order [theta, position].
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from slam import morton
+from slam.octree import PLANE, REACH2, SPLIT, STATE, TILT1, TILT2, VARIANCE, PlaneMap, find
+
+
+class Noise(NamedTuple):
+    """Variances of one return: along the beam (m^2), across it (rad^2), and what no model covers (m^2)."""
+
+    range2: float
+    bearing2: float
+    floor2: float
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """The linearised measurement at one pose.
+
+    Attributes:
+        information: (6, 6) H^T R^-1 H.
+        vector: (6,) H^T R^-1 z.
+        noise_information: (3, 3) the part of the translation block that uncertain normals explain by themselves.
+        known: points whose voxel (or neighbour) holds any plane.
+        matched: points that found a plane within the gate.
+        rms_m: root mean square distance of the matched points.
+        weight: sum of the inverse variances.
+    """
+
+    information: NDArray[np.float64]
+    vector: NDArray[np.float64]
+    noise_information: NDArray[np.float64]
+    known: int
+    matched: int
+    rms_m: float
+    weight: float
+
+
+@njit(cache=True)
+def _best_plane(a, root, x, y, z, variance, jacobian_var, best, stack):
+    """Most probable plane below ``root`` for the point; best = [log-likelihood, node, distance, sigma2, planes seen].
+
+    ``variance`` = (range2 and bearing2 terms are folded by the caller into a 3 x 3 matrix of the point),
+    ``jacobian_var`` the 3 x 3 position covariance of the point that the pose's uncertainty adds.
+    """
+    stack[0], top = root, 1
+    while top > 0:
+        top -= 1
+        node = stack[top]
+        state = a.meta[node, STATE]
+        if state == SPLIT:
+            for octant in range(8):
+                if a.children[node, octant] >= 0:
+                    stack[top] = a.children[node, octant]
+                    top += 1
+            continue
+        if state != PLANE:
+            continue
+        best[4] += 1.0
+        p = a.planes[node]
+        dx, dy, dz = x - p[3], y - p[4], z - p[5]
+        distance = p[0] * dx + p[1] * dy + p[2] * dz
+        if dx * dx + dy * dy + dz * dz - distance * distance > p[REACH2]:
+            continue
+        s, q = p[6] * dx + p[7] * dy + p[8] * dz, p[9] * dx + p[10] * dy + p[11] * dz
+        sigma2 = p[VARIANCE] + p[TILT1] * s * s + p[TILT2] * q * q + _quadratic(variance, p)
+        if distance * distance > 9.0 * (sigma2 + _quadratic(jacobian_var, p)):
+            continue
+        score = -0.5 * distance * distance / sigma2 - 0.5 * math.log(sigma2)
+        if score > best[0]:
+            best[0], best[1], best[2], best[3] = score, node, distance, sigma2
+
+
+@njit(cache=True, inline="always")
+def _quadratic(m, n):
+    """n^T m n of a symmetric matrix stored as (xx, xy, xz, yy, yz, zz)."""
+    return (
+        m[0] * n[0] * n[0] + m[3] * n[1] * n[1] + m[5] * n[2] * n[2]
+        + 2.0 * (m[1] * n[0] * n[1] + m[2] * n[0] * n[2] + m[4] * n[1] * n[2])
+    )  # fmt: skip
+
+
+@njit(cache=True)
+def _neighbour(a, x, y, z, ix, iy, iz, voxel):
+    """Root of the voxel that the point lies nearest to besides its own, or -1."""
+    fx, fy, fz = x / voxel - ix, y / voxel - iy, z / voxel - iz
+    jx = ix + (1 if fx > 0.75 else (-1 if fx < 0.25 else 0))
+    jy = iy + (1 if fy > 0.75 else (-1 if fy < 0.25 else 0))
+    jz = iz + (1 if fz > 0.75 else (-1 if fz < 0.25 else 0))
+    if jx == ix and jy == iy and jz == iz:
+        return np.int64(-1)
+    return find(a, morton.encode(jx, jy, jz))
+
+
+@njit(cache=True)
+def _accumulate(a, points, R, t, lever, pose_cov, noise, voxel, A, b, N):
+    """Sums over all points into A (6, 6), b (6,), N (3, 3); returns known, matched, sum of squares, weight."""
+    best, stack = np.empty(5), np.empty(512, np.int64)
+    variance, spread = np.empty(6), np.empty(6)
+    h = np.empty(6)
+    known, matched, squares, weight = 0, 0, 0.0, 0.0
+    for i in range(len(points)):
+        px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+        rx = R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz
+        ry = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz
+        rz = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz
+        x, y, z = rx + t[0], ry + t[1], rz + t[2]
+        ix, iy, iz = (
+            np.int64(math.floor(x / voxel)), np.int64(math.floor(y / voxel)), np.int64(math.floor(z / voxel)),
+        )  # fmt: skip
+        _point_covariance(rx - lever[0], ry - lever[1], rz - lever[2], noise, variance)
+        _pose_spread(rx, ry, rz, pose_cov, spread)
+        best[0], best[1], best[4] = -1e300, -1.0, 0.0
+        root = find(a, morton.encode(ix, iy, iz))
+        if root >= 0:
+            _best_plane(a, root, x, y, z, variance, spread, best, stack)
+        if best[1] < 0.0:
+            root = _neighbour(a, x, y, z, ix, iy, iz, voxel)
+            if root >= 0:
+                _best_plane(a, root, x, y, z, variance, spread, best, stack)
+        known += best[4] > 0.0
+        if best[1] < 0.0:
+            continue
+        p, distance = a.planes[np.int64(best[1])], best[2]
+        w = 1.0 / best[3]
+        matched += 1
+        squares += distance * distance
+        weight += w
+        bx = R[0, 0] * p[0] + R[1, 0] * p[1] + R[2, 0] * p[2]
+        by = R[0, 1] * p[0] + R[1, 1] * p[1] + R[2, 1] * p[2]
+        bz = R[0, 2] * p[0] + R[1, 2] * p[1] + R[2, 2] * p[2]
+        h[0], h[1], h[2] = py * bz - pz * by, pz * bx - px * bz, px * by - py * bx
+        h[3], h[4], h[5] = p[0], p[1], p[2]
+        for r in range(6):
+            b[r] -= w * h[r] * distance
+            for c in range(r, 6):
+                A[r, c] += w * h[r] * h[c]
+        for r in range(3):
+            for c in range(3):
+                N[r, c] += w * (p[TILT1] * p[6 + r] * p[6 + c] + p[TILT2] * p[9 + r] * p[9 + c])
+    for r in range(6):
+        for c in range(r):
+            A[r, c] = A[c, r]
+    return known, matched, squares, weight
+
+
+@njit(cache=True, inline="always")
+def _point_covariance(x, y, z, noise, out):
+    """range2 d d^T + bearing2 r^2 (I - d d^T), plus the floor, of a return at (x, y, z) from the sensor."""
+    r2 = x * x + y * y + z * z
+    across = noise.bearing2 * r2
+    k = (noise.range2 - across) / max(r2, 1e-9)
+    base = across + noise.floor2
+    out[0], out[1], out[2] = base + k * x * x, k * x * y, k * x * z
+    out[3], out[4], out[5] = base + k * y * y, k * y * z, base + k * z * z
+
+
+@njit(cache=True, inline="always")
+def _pose_spread(x, y, z, cov, out):
+    """[p]x C_tt [p]x^T + C_pp of a point at (x, y, z) from the body; cov = (rotation variance, position variance)."""
+    r2 = cov[0] * (x * x + y * y + z * z) + cov[1]
+    out[0], out[1], out[2] = r2 - cov[0] * x * x, -cov[0] * x * y, -cov[0] * x * z
+    out[3], out[4], out[5] = r2 - cov[0] * y * y, -cov[0] * y * z, r2 - cov[0] * z * z
+
+
+def linearise(
+    plane_map: PlaneMap,
+    points: NDArray[np.float64],
+    R: NDArray[np.float64],
+    t: NDArray[np.float64],
+    lever: NDArray[np.float64],
+    pose_variance: tuple[float, float],
+    noise: Noise,
+) -> Fit:
+    """Match (N, 3) body-frame points at the pose R (3, 3), t (3,) and sum up the normal equations.
+
+    Args:
+        lever: (3,) LiDAR origin in the body frame, metres: ranges count from there.
+        pose_variance: largest variance of rotation (rad^2) and of position (m^2); it widens the gate only.
+        noise: of one return.
+    """
+    A, b, N = np.zeros((6, 6)), np.zeros(6), np.zeros((3, 3))
+    known, matched, squares, weight = _accumulate(
+        plane_map.arrays, points, R, t, R @ lever, pose_variance, noise, plane_map.rules.voxel, A, b, N
+    )
+    rms = math.sqrt(squares / matched) if matched else math.nan
+    return Fit(A, b, N, known, matched, rms, weight)
