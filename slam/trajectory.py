@@ -127,7 +127,7 @@ def read_tum(path: str | Path) -> Trajectory:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise TrajectoryError(f"cannot read the trajectory {path}: {error}") from None
+        raise TrajectoryError(f"cannot read the trajectory {path}: {getattr(error, 'strerror', error)}") from None
     numbered = ((number, line.split()) for number, line in enumerate(lines, 1) if not line.lstrip().startswith("#"))
     rows = [_parse_line(fields, f"{path}, line {number}") for number, fields in numbered if fields]
     if not rows:

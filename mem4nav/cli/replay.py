@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""``mem4nav replay``: odometry and map from a recording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from mem4nav.cli.console import Terminal
+from mem4nav.errors import UsageError
+
+
+def replay(
+    input: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="INPUT")],
+    *,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")],
+    gt: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    gt_frame: Literal["base_link", "lidar"] = "base_link",
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
+    map_in: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    start: Annotated[float, tyro.conf.arg(metavar="S")] = 0.0,
+    duration: Annotated[float | None, tyro.conf.arg(metavar="S")] = None,
+    no_imu: bool = False,
+    no_camera: bool = False,
+    no_map: bool = False,
+    quiet: bool = False,
+) -> None:
+    """Odometry and map from a recording.
+
+    Args:
+        input: a rosbag1, rosbag2 or mcap, or a drive folder in the KITTI raw layout.
+        out: gets trajectory.tum, metrics.json, config.yaml, log.txt and report.html.
+        gt: true poses in the TUM format; else those of the recording, where it holds any.
+        gt_frame: what the poses of --gt are of.
+        config: YAML with the keys `recording` and `odometry`.
+        map_in: a stored map to start in; not yet.
+        start: seconds to skip.
+        duration: seconds to take.
+        no_imu: use LiDAR alone.
+        no_camera: leave images out; the odometry uses none yet.
+        no_map: neither store the map nor draw it.
+        quiet: say nothing but errors.
+    """
+    if start < 0.0:
+        raise UsageError(f"--start {start:g}: a recording cannot be entered before it begins")
+    if duration is not None and duration <= 0.0:
+        raise UsageError(f"--duration {duration:g}: must be more than 0 seconds")
+    if map_in is not None:
+        raise UsageError(f"--map-in {map_in}: stored maps cannot be started in yet")
+    # Imported here, so that --help and a mistyped option answer at once.
+    from mem4nav.cli.replay_run import ReplayConfig, Window, run
+    from mem4nav.cli.truth import Truth
+    from slam.config import load
+    from slam.io.opening import open_recording
+    from slam.trajectory import read_tum
+
+    settings = load(ReplayConfig, config)
+    truth = Truth(read_tum(gt), gt_frame, str(gt)) if gt is not None else None
+    recording = open_recording(input, settings.recording)
+    window = Window(start, duration)
+    run(
+        recording,
+        settings,
+        out,
+        Terminal(quiet),
+        truth=truth,
+        window=window,
+        use_imu=not no_imu,
+        keep_map=not no_map,
+    )

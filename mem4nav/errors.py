@@ -1,0 +1,11 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""The one exception root of the package."""
+
+
+class Mem4NavError(Exception):
+    """Bad input or configuration: the text carries the numbers and the likely cause."""
+
+
+class UsageError(Mem4NavError):
+    """Options of a command that cannot be used, alone or together."""
