@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from slam.errors import RecordingError
 from slam.io.bag_types import RawMessage, Topic
-from slam.io.salvage import Salvaged, salvage
+from slam.io.salvage import salvage
 from slam.io.zstandard import ZSTD_MAGIC, zstd_decompress, zstd_open
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ class LibrarySource:
     """A bag that the rosbags library can open."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self.ros1 = path.suffix == ".bag"
         self._reader = _reader(path)
         self._reader.open()
@@ -110,26 +111,36 @@ class Bag:
     def messages(self, topics: Collection[str]) -> Iterator[RawMessage]:
         """Messages of these topics; where a file is damaged, what can be read of it, and a note."""
         for source in self.sources:
-            last_ns = None
-            try:
-                for message in source.messages(topics):
-                    last_ns = message.record_ns
-                    yield _decompressed(message)
-            except Exception as err:  # whatever a library raises on damaged bytes
-                yield from self._rest(source, topics, last_ns, err)
+            for message in self._sound(source, topics):
+                if message.data[:4] != ZSTD_MAGIC:
+                    yield message
+                elif (plain := self._decompressed(message)) is not None:
+                    yield plain
 
-    def _rest(
-        self, source: Source, topics: Collection[str], last_ns: int | None, err: Exception
-    ) -> Iterator[RawMessage]:
-        """What a scan of the file, record by record, finds after the last message that was readable."""
-        self.add_note(f"the bag is damaged: {type(err).__name__} {str(err)[:120]}; reading on record by record")
-        for path in _files(self.path):
-            rescued = salvage(path) if not isinstance(source, Salvaged) else None
-            for message in rescued.messages(topics) if rescued else ():
-                if last_ns is None or message.record_ns > last_ns:
-                    yield _decompressed(message)
-            for note in rescued.notes if rescued else ():
-                self.add_note(note)
+    def _sound(self, source: Source, topics: Collection[str]) -> Iterator[RawMessage]:
+        """Messages of a source up to the damage, and then what a scan record by record finds after it."""
+        last_ns = None
+        try:
+            for message in source.messages(topics):
+                last_ns = message.record_ns
+                yield message
+            return
+        except Exception as err:  # whatever a library raises on damaged bytes
+            self.add_note(f"the bag is damaged: {type(err).__name__} {str(err)[:120]}; reading on record by record")
+        if isinstance(source, LibrarySource):
+            for file in _files(source.path):
+                rescued = salvage(_unpacked(file) if file.suffix in COMPRESSED_SUFFIXES else file)
+                yield from (m for m in rescued.messages(topics) if last_ns is None or m.record_ns > last_ns)
+                for note in rescued.notes:
+                    self.add_note(note)
+
+    def _decompressed(self, message: RawMessage) -> RawMessage | None:
+        """Messages may be compressed one by one; no serialised message begins like a zstd frame."""
+        try:
+            return message._replace(data=zstd_decompress(message.data))
+        except Exception as err:  # whatever the library raises on damaged bytes
+            self.add_note(f"a message of {message.topic} cannot be unpacked: {err}")
+            return None
 
     def add_note(self, sentence: str) -> None:
         """Note and log a sentence once."""
@@ -208,9 +219,3 @@ def _unpacked(path: Path) -> Path:
         log.warning("%s: %s", path, err)
     return target
 
-
-def _decompressed(message: RawMessage) -> RawMessage:
-    """Messages may be compressed one by one; no serialised message begins like a zstd frame."""
-    if message.data[:4] == ZSTD_MAGIC:
-        return message._replace(data=zstd_decompress(message.data))
-    return message

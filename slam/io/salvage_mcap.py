@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import struct
+from binascii import crc32
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
-from slam.io.zstandard import zstd_decompress
+from slam.io.zstandard import decompress_as_far_as_it_goes
 
 MAGIC = b"\x89MCAP0\r\n"
 SCHEMA, CHANNEL, MESSAGE, CHUNK = 3, 4, 5, 6
@@ -38,7 +39,7 @@ class _Registry:
 
 
 def scan_mcap(path: Path, notes: list[str]) -> Iterator[tuple[str, str, int, bytes]]:
-    """Topic, type, record time and data of all messages up to the damage; broken chunks are passed over."""
+    """Topic, type, record time and data of all messages up to the damage; of broken chunks what is sound."""
     registry = _Registry()
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
@@ -52,15 +53,17 @@ def scan_mcap(path: Path, notes: list[str]) -> Iterator[tuple[str, str, int, byt
 
 
 def _records(file: BinaryIO, size: int) -> Iterator[tuple[int, bytes]]:
-    """Whole records; stops where one is cut off, or where a length makes no sense."""
+    """Records; of a chunk that is cut off the part that is there, of another record nothing."""
     while True:
         head = file.read(9)
         if len(head) < 9:
             return
         opcode, length = struct.unpack("<BQ", head)
-        if length > MAX_RECORD or file.tell() + length > size:
+        whole = file.tell() + length <= size
+        if whole or opcode == CHUNK:
+            yield opcode, file.read(min(length, MAX_RECORD))
+        if not whole:
             return
-        yield opcode, file.read(length)
 
 
 def _record(opcode: int, body: bytes, registry: _Registry) -> Iterator[tuple[str, str, int, bytes]]:
@@ -74,24 +77,18 @@ def _record(opcode: int, body: bytes, registry: _Registry) -> Iterator[tuple[str
 
 def _chunk(body: bytes, registry: _Registry, notes: list[str]) -> Iterator[tuple[str, str, int, bytes]]:
     try:
+        size, crc = struct.unpack_from("<QI", body, 16)
         compression = _string(body, 28)
-        records_at = 32 + len(compression) + 8
-        plain = _decompress(body[records_at:], compression)
-    except Exception as err:  # whatever a decompressor raises on damaged bytes
-        notes.append(f"a chunk of {len(body)} bytes is damaged and left out ({type(err).__name__})")
+    except (struct.error, IndexError):
+        return
+    plain = decompress_as_far_as_it_goes(body[40 + len(compression) :], compression)
+    if len(plain) < size:
+        notes.append(f"a chunk is damaged or cut off: {len(plain)} of its {size} bytes can be read")
+    elif crc and crc32(plain) != crc:
+        notes.append(f"a chunk of {size} bytes is damaged (checksum) and left out")
         return
     for opcode, record in _records(BytesIO(plain), len(plain)):
         yield from _record(opcode, record, registry)
-
-
-def _decompress(data: bytes, compression: str) -> bytes:
-    if compression == "zstd":
-        return zstd_decompress(data)
-    if compression == "lz4":
-        import lz4.frame
-
-        return lz4.frame.decompress(data)
-    return data
 
 
 def _string(body: bytes, at: int) -> str:

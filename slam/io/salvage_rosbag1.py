@@ -7,12 +7,13 @@ A record is a header (uint32 length, then fields ``uint32 length, name=value``) 
 
 from __future__ import annotations
 
-import bz2
 import struct
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
+
+from slam.io.zstandard import decompress_as_far_as_it_goes
 
 MAGIC = b"#ROSBAG V2.0\n"
 MESSAGE, CHUNK, CONNECTION = 2, 5, 7
@@ -23,7 +24,7 @@ Connections = dict[bytes, tuple[str, str]]
 
 
 def scan_rosbag1(path: Path, notes: list[str]) -> Iterator[tuple[str, str, int, bytes]]:
-    """Topic, type, record time and data of all messages up to the damage; broken chunks are passed over."""
+    """Topic, type, record time and data of all messages up to the damage; of broken chunks what is sound."""
     connections: Connections = {}
     with path.open("rb") as file:
         if file.read(len(MAGIC)) != MAGIC:
@@ -73,23 +74,12 @@ def _fields(header: bytes) -> Fields:
 def _chunk(
     fields: Fields, data: bytes, connections: Connections, notes: list[str]
 ) -> Iterator[tuple[str, str, int, bytes]]:
-    try:
-        plain = _decompress(data, fields.get(b"compression", b"none"))
-    except Exception as err:  # whatever a decompressor raises on damaged bytes
-        notes.append(f"a chunk of {len(data)} bytes is damaged and left out ({type(err).__name__})")
-        return
+    plain = decompress_as_far_as_it_goes(data, fields.get(b"compression", b"none").decode(errors="replace"))
+    size = int.from_bytes(fields.get(b"size", b""), "little")
+    if len(plain) < size:
+        notes.append(f"a chunk is damaged or cut off: {len(plain)} of its {size} bytes can be read")
     for inner, content in _records(BytesIO(plain)):
         yield from _record(inner, content, connections)
-
-
-def _decompress(data: bytes, compression: bytes) -> bytes:
-    if compression == b"bz2":
-        return bz2.decompress(data)
-    if compression == b"lz4":
-        import lz4.frame
-
-        return lz4.frame.decompress(data)
-    return data
 
 
 def _record(fields: Fields, data: bytes, connections: Connections) -> Iterator[tuple[str, str, int, bytes]]:

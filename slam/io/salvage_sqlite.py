@@ -14,6 +14,7 @@ def scan_sqlite(path: Path, notes: list[str]) -> Iterator[tuple[str, str, int, b
     """Topic, type, record time and data of the messages that can be read."""
     try:
         with closing(sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)) as db:
+            db.execute("PRAGMA writable_schema = ON")  # else a file shorter than its header says is refused whole
             topics = {row[0]: row[1:] for row in db.execute("SELECT id, name, type FROM topics")}
             for topic, record_ns, data in db.execute("SELECT topic_id, timestamp, data FROM messages NOT INDEXED"):
                 if topic in topics and isinstance(data, bytes):
