@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slam import so3
-from slam.ieskf import BA, BG, GRAV, POS, THETA, VEL, FilterState, Path, Steps
+from slam.ieskf import BA, BG, GRAV, POS, THETA, VEL, FilterState
 from slam.odometry_config import OdometryConfig, StartConfig
 
 STANDARD = 9.81
+LENGTH_SIGMA = 0.02
+"""Local gravity differs from 9.81 by up to so much over the inhabited world, m/s^2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,53 +48,39 @@ def levelled(accel: NDArray[np.float64]) -> NDArray[np.float64]:
 
 @dataclass(slots=True)
 class GravityWatch:
-    """Finds gravity for a platform that is already in motion at the first scan.
+    """Settles gravity for a platform that is already in motion at the first scan.
 
-    With the body's rotation known (gyroscope and LiDAR), twice-integrated specific force s(t), and LiDAR positions
-    p(t) = p0 + v0 t + g t^2 / 2 + s(t), the velocity v0 and gravity g solve a linear least-squares problem.
+    The filter starts with a guess, the mean specific force, and a wide covariance; the LiDAR's motion over the first
+    second tells gravity from acceleration through the filter itself. Then its length is imposed.
 
     Attributes:
-        known: whether the direction of gravity is known.
+        known: whether the direction of gravity is settled.
         tilt: (3, 3) rotation that levels odom: identity after a start at rest.
     """
 
     config: StartConfig
     known: bool
+    start_ns: int
     tilt: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
-    _seconds: list[float] = field(default_factory=list)
-    _moved: list[NDArray[np.float64]] = field(default_factory=list)
-    _velocity: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
-    _way: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))
 
-    def watch(self, steps: Steps, path: Path, position: NDArray[np.float64], measured: bool) -> None:
-        """One more scan: how the body turned, what it felt, where it ended. Unmeasured intervals start over."""
-        if not measured:
-            self._seconds, self._moved = [], []
-        if not self._seconds:
-            self._seconds, self._moved = [0.0], [position.copy()]
-            self._velocity, self._way = np.zeros(3), np.zeros(3)
-            return
-        seconds = np.diff(steps.stamps_ns) * 1e-9
-        for dt, R, force in zip(seconds, path.R, steps.accel, strict=False):
-            acceleration = R @ force
-            self._way = self._way + self._velocity * dt + acceleration * (0.5 * dt * dt)
-            self._velocity = self._velocity + acceleration * dt
-        self._seconds.append(self._seconds[-1] + float(seconds.sum()))
-        self._moved.append(position - self._way)
+    def settle(self, state: FilterState) -> FilterState | None:
+        """The state with gravity of length 9.81, once the first second is over; None before and after that."""
+        if self.known or state.stamp_ns - self.start_ns < self.config.moving_s * 1e9:
+            return None
+        self.known = True
+        settled = _with_length(state, STANDARD)
+        self.tilt = levelled(-settled.gravity)
+        return settled
 
-    @property
-    def ready(self) -> bool:
-        """Whether enough was watched to solve."""
-        return len(self._seconds) >= 5 and self._seconds[-1] >= self.config.moving_s
 
-    def solve(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Velocity (3,) now and gravity (3,) of length 9.81, both in odom; ``tilt`` follows from it."""
-        t = np.array(self._seconds)
-        design = np.column_stack([np.ones_like(t), t, 0.5 * t * t])
-        _, v0, g = np.linalg.lstsq(design, np.array(self._moved), rcond=None)[0]
-        gravity = g * (STANDARD / np.linalg.norm(g))
-        self.known, self.tilt = True, levelled(-gravity)
-        return v0 + gravity * t[-1] + self._velocity, gravity
+def _with_length(state: FilterState, length: float) -> FilterState:
+    """A scalar update of the filter with |g| = length (its Jacobian is the unit vector along g)."""
+    norm = float(np.linalg.norm(state.gravity))
+    column = state.P[:, GRAV] @ (state.gravity / norm)
+    variance = float(column[GRAV] @ (state.gravity / norm)) + LENGTH_SIGMA**2
+    settled = state.plus(column * ((length - norm) / variance))
+    settled.P = state.P - np.outer(column, column) / variance
+    return settled
 
 
 def starting_state(
@@ -112,8 +100,10 @@ def starting_state(
     if rest is not None:
         state.bg = rest.gyro.copy()
         state.gravity = np.array([0.0, 0.0, -np.linalg.norm(rest.accel)])
+    elif use_imu:
+        state.P[GRAV, GRAV] = np.eye(3) * config.start.moving_gravity_sigma**2
     state.R, state.position = R_odom_base @ R_base_body, R_odom_base @ T_base_body[:3, 3]
-    return state, GravityWatch(config.start, known=rest is not None), _sentence(rest, values, use_imu)
+    return state, GravityWatch(config.start, rest is not None or not use_imu, stamp_ns), _sentence(rest, values, use_imu)
 
 
 def starting_covariance(config: OdometryConfig, use_imu: bool) -> NDArray[np.float64]:

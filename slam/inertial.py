@@ -16,6 +16,8 @@ HISTORY_NS = 3_000_000_000
 STUCK_SAMPLES = 5
 PLATEAU_SAMPLES = 3
 MODEL_STEP_NS = 20_000_000
+SLOW_IMU_S = 0.3
+"""Until the sample period is known, an IMU may be as slow as ten a second."""
 
 
 class Inertial:
@@ -39,6 +41,7 @@ class Inertial:
         self.values = np.zeros((0, 6))
         self._clip = np.zeros((0, 2), bool)
         self._frozen = np.zeros(0, bool)
+        self._longest_gap_s = max(self.imu.max_gap_s, SLOW_IMU_S)
 
     def recognise_unit(self, block: ImuBlock) -> bool:
         """Settle the accelerometer's unit with the first samples; True when this call did."""
@@ -49,7 +52,7 @@ class Inertial:
 
     def speaks(self, stamp_ns: int) -> bool:
         """Whether there are samples close to this time."""
-        return len(self.stamps_ns) > 0 and bool(np.abs(self.stamps_ns - stamp_ns).min() < 1e9 * self.imu.max_gap_s * 3)
+        return len(self.stamps_ns) > 0 and bool(np.abs(self.stamps_ns - stamp_ns).min() < 1e9 * self._longest_gap_s)
 
     def add(self, block: ImuBlock) -> None:
         """Take the samples of a bundle, and drop those too old to be needed."""
@@ -62,6 +65,8 @@ class Inertial:
         self.values = np.vstack([self.values[keep], values])
         self._clip = np.vstack([self._clip[keep], clip])
         self._frozen = np.concatenate([self._frozen[keep], frozen])
+        if len(self.stamps_ns) > 2:
+            self._longest_gap_s = max(self.imu.max_gap_s, 3e-9 * float(np.median(np.diff(self.stamps_ns))))
         self.clipped += int(clip.any(1).sum())
         self.stuck += int(frozen.sum())
 
@@ -70,12 +75,11 @@ class Inertial:
         inside = (self.stamps_ns >= start_ns) & (self.stamps_ns <= end_ns)
         return self.stamps_ns[inside], self.values[inside]
 
-    def steps(self, start_ns: int, end_ns: int, turn_rate: NDArray[np.float64], *, use_accel: bool) -> Steps:
+    def steps(self, start_ns: int, end_ns: int, turn_rate: NDArray[np.float64]) -> Steps:
         """Steps from start_ns to end_ns; where no sample speaks, the motion model does.
 
         Args:
             turn_rate: (3,) what the gyroscope would read now; held where it is silent.
-            use_accel: false while the direction of gravity is unknown.
         """
         first = max(int(np.searchsorted(self.stamps_ns, start_ns, "right")) - 1, 0)
         last = int(np.searchsorted(self.stamps_ns, end_ns, "left")) + 1
@@ -85,9 +89,9 @@ class Inertial:
         knots = _refine(knots)
         if not len(stamps):
             return self._modelled(knots, turn_rate)
-        return self._measured(knots, stamps, values, slice(first, last), turn_rate, use_accel)
+        return self._measured(knots, stamps, values, slice(first, last), turn_rate)
 
-    def _measured(self, knots, stamps, values, rows, turn_rate, use_accel) -> Steps:
+    def _measured(self, knots, stamps, values, rows, turn_rate) -> Steps:
         seconds = (stamps - stamps[0]) * 1e-9
         at = (knots - stamps[0]) * 1e-9
         sampled = np.column_stack([np.interp(at, seconds, values[:, k]) for k in range(6)])
@@ -97,7 +101,7 @@ class Inertial:
         clip = self._clip[rows][_nearest(middle, seconds)]
         beyond = (middle < seconds[0]) | (middle > seconds[-1])
         mean[beyond & silent, :3] = turn_rate
-        accel_ok = use_accel & ~silent & ~clip[:, 1]
+        accel_ok = ~silent & ~clip[:, 1]
         density = np.empty((len(mean), 4))
         density[:, 0] = np.where(silent | clip[:, 0], self.motion.turn_density, self.imu.gyro_density)
         density[:, 1] = np.where(accel_ok, self.imu.accel_density, self.motion.velocity_density)
@@ -111,9 +115,7 @@ class Inertial:
 
     def _silent(self, middle, seconds, rows) -> NDArray[np.bool_]:
         """Steps that lie in a gap between samples, before the first, after the last, or among stuck ones."""
-        limit = self.imu.max_gap_s
-        if len(seconds) > 2:
-            limit = max(limit, 3.0 * float(np.median(np.diff(seconds))))
+        limit = self._longest_gap_s
         after = np.searchsorted(seconds, middle)
         left = np.where(after > 0, seconds[np.maximum(after - 1, 0)], -np.inf)
         right = np.where(after < len(seconds), seconds[np.minimum(after, len(seconds) - 1)], np.inf)

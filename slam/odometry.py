@@ -18,7 +18,7 @@ from slam.deskew import motion_within, poses_at
 from slam.downsample import Downsampler
 from slam.gravity import GravityWatch, starting_covariance, starting_state
 from slam.health import HealthMonitor
-from slam.ieskf import BA, BG, GRAV, VEL, FilterState, Path, Steps, predict
+from slam.ieskf import BG, VEL, FilterState, Path, Steps, predict
 from slam.inertial import Inertial, modelled_steps
 from slam.lidar_update import Alignment, align
 from slam.measurements import Scan
@@ -84,7 +84,7 @@ class Odometry:
         self.map = start_map if start_map is not None else PlaneMap(self.config.map)
         self.state: FilterState | None = None
         self.segment = 0
-        self.gravity = GravityWatch(self.config.start, known=False)
+        self.gravity = GravityWatch(self.config.start, False, 0)
         self.events: list[tuple[int, str]] = []
         self._start_pose = start_pose
         self._inertial = Inertial(self.config.imu, self.config.motion)
@@ -107,7 +107,7 @@ class Odometry:
         if self._starts_in_motion(prediction, alignment):
             prediction, points, alignment = self._correct_start(bundle, prediction, alignment)
         health = self._settle(prediction, alignment)
-        self._watch_gravity(prediction)
+        self._settle_gravity()
         self._extend_map(points, health)
         return self._result(bundle.scan, prediction.path, alignment, health, clock)
 
@@ -168,7 +168,7 @@ class Odometry:
     def _predict_from(self, state: FilterState, end_ns: int) -> _Prediction:
         if self.use_imu:
             rate = self._turn_rate + state.bg
-            steps = self._inertial.steps(state.stamp_ns, end_ns, rate, use_accel=self.gravity.known)
+            steps = self._inertial.steps(state.stamp_ns, end_ns, rate)
         else:
             steps = modelled_steps(state.stamp_ns, end_ns, self.config.motion)
         return _Prediction(*predict(state, steps), steps)
@@ -234,21 +234,13 @@ class Odometry:
         self._first = None
         return prediction, points, alignment
 
-    def _watch_gravity(self, prediction: _Prediction) -> None:
-        """Once gravity is found, the accelerometer joins the prediction."""
-        if self.gravity.known or not self.use_imu or self.state is None:
-            return
-        measured = self._inertial.speaks(self.state.stamp_ns)
-        self.gravity.watch(prediction.steps, prediction.path, self.state.position, measured)
-        if not self.gravity.ready:
-            return
-        self.state.velocity, self.state.gravity = self.gravity.solve()
-        fresh = starting_covariance(self.config, self.use_imu)
-        for block in (VEL, BA, GRAV):
-            self.state.P[block, :], self.state.P[:, block] = 0.0, 0.0
-            self.state.P[block, block] = fresh[block, block]
-        angle = np.degrees(np.linalg.norm(so3.log(self.gravity.tilt)))
-        self._say(self.state.stamp_ns, f"gravity found in motion: odom is {angle:.2f} deg off level")
+    def _settle_gravity(self) -> None:
+        assert self.state is not None
+        settled = self.gravity.settle(self.state)
+        if settled is not None:
+            self.state = settled
+            angle = np.degrees(np.linalg.norm(so3.log(self.gravity.tilt)))
+            self._say(settled.stamp_ns, f"gravity settled in motion: odom is {angle:.2f} deg off level")
 
     def _extend_map(self, points: _Points, health: Health) -> None:
         assert self.state is not None

@@ -134,6 +134,8 @@ class StartConfig:
     """At rest the mean specific force is this close to 9.81 m/s^2."""
     gravity_sigma: float = 0.05
     """Standard deviation of each axis of gravity once it is found, m/s^2."""
+    moving_gravity_sigma: float = 2.0
+    """The same for a platform in motion, whose accelerometer feels more than gravity, m/s^2."""
     map_pose_sigma_m: float = 1.0
     """Standard deviation of the initial position on a stored map, metres."""
     map_pose_sigma_deg: float = 10.0

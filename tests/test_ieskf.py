@@ -98,7 +98,7 @@ class Euroc:
         near = slice(np.searchsorted(self.imu_ns, self.truth_ns[i]) - 1, np.searchsorted(self.imu_ns, self.truth_ns[j]) + 1)
         inertial = Inertial(ImuConfig(), MotionConfig())
         inertial.add(ImuBlock(self.imu_ns[near], self.imu[near, 1:4], self.imu[near, 4:7]))
-        return inertial.steps(int(self.truth_ns[i]), int(self.truth_ns[j]), np.zeros(3), use_accel=True)
+        return inertial.steps(int(self.truth_ns[i]), int(self.truth_ns[j]), np.zeros(3))
 
     def after(self, i, seconds):
         """Index so many seconds later, or None past the end of the samples or across a hole in the truth."""
