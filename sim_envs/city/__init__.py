@@ -1,0 +1,25 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""A procedural town and the sensors of a vehicle that drives through it."""
+
+from sim_envs.city.config import CityConfig, CorridorConfig
+from sim_envs.city.drive import DriveConfig, KidnapConfig, SimulatedDrive, simulate_drive
+from sim_envs.city.imu import ImuConfig
+from sim_envs.city.lidar import LidarConfig
+from sim_envs.city.trajectory import DrivingConfig
+from sim_envs.city.world import World, make_city, make_corridor
+
+__all__ = [
+    "CityConfig",
+    "CorridorConfig",
+    "DriveConfig",
+    "DrivingConfig",
+    "ImuConfig",
+    "KidnapConfig",
+    "LidarConfig",
+    "SimulatedDrive",
+    "World",
+    "make_city",
+    "make_corridor",
+    "simulate_drive",
+]

@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""A world: what rays can hit that does not move, and what is known about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim_envs.city.buildings import Building, build, make_buildings, shop_landmark
+from sim_envs.city.config import CityConfig, CorridorConfig
+from sim_envs.city.ground import make_ground
+from sim_envs.city.materials import Material
+from sim_envs.city.mesh import Mesh, merge, quads
+from sim_envs.city.raycast import Raycaster
+from sim_envs.city.roads import Block, RoadGraph, make_roads
+from sim_envs.city.terrain import Terrain, flat_terrain, make_terrain
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A built world; frame ``map``: x east, y north, z up, metres.
+
+    Attributes:
+        name: for titles and logs.
+        terrain: the height field.
+        mesh: all that does not move.
+        static: its ray caster.
+        roads: streets, crossings and landmarks; None where there are none.
+        blocks: ground between the streets.
+        buildings: houses.
+        line: (2, 2) from where to where a vehicle drives, where there are no streets.
+        indoor: neither sun nor sky.
+    """
+
+    name: str
+    terrain: Terrain
+    mesh: Mesh
+    static: Raycaster
+    roads: RoadGraph | None = None
+    blocks: list[Block] = field(default_factory=list)
+    buildings: list[Building] = field(default_factory=list)
+    line: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 2)))
+    indoor: bool = False
+
+
+def make_city(config: CityConfig | None = None) -> World:
+    """The town of a configuration."""
+    config = config or CityConfig()
+    rngs = np.random.default_rng([config.seed, 0xC17]).spawn(4)
+    terrain = make_terrain(rngs[0], config.slope)
+    graph, blocks = make_roads(rngs[1], config, terrain)
+    houses = make_buildings(rngs[2], config, terrain, blocks)
+    graph = graph.with_landmarks([shop_landmark(house) for house in houses if house.shop is not None])
+    mesh = merge([make_ground(terrain, graph, blocks, config.sidewalk_m), *(build(house, terrain) for house in houses)])
+    return World(f"city-{config.seed}", terrain, mesh, Raycaster(mesh), graph, blocks, houses)
+
+
+def make_corridor(config: CorridorConfig | None = None) -> World:
+    """A smooth straight tunnel along +x, closed at both ends, driven from near one end to near the other."""
+    config = config or CorridorConfig()
+    far, half, top = 0.5 * config.length_m, 0.5 * config.width_m, config.height_m
+    x0, x1, y0, y1 = -far, far, -half, half
+    floor = [[x0, y0, 0], [x1, y0, 0], [x1, y1, 0], [x0, y1, 0]]
+    ceiling = [[x0, y1, top], [x1, y1, top], [x1, y0, top], [x0, y0, top]]
+    left = [[x1, y1, 0], [x0, y1, 0], [x0, y1, top], [x1, y1, top]]
+    right = [[x0, y0, 0], [x1, y0, 0], [x1, y0, top], [x0, y0, top]]
+    near = [[x0, y1, 0], [x0, y0, 0], [x0, y0, top], [x0, y1, top]]
+    end = [[x1, y0, 0], [x1, y1, 0], [x1, y1, top], [x1, y0, top]]
+    mesh = merge(
+        [
+            quads([floor], Material.ASPHALT, (0.18, 0.18, 0.19)),
+            quads([ceiling], Material.CONCRETE, (0.5, 0.5, 0.48)),
+            quads([left, right, near, end], Material.BRICK, (0.42, 0.22, 0.13)),
+        ]
+    )
+    line = np.array([[x0 + 12.0, 0.0], [x1 - 12.0, 0.0]])
+    return World(f"corridor-{config.seed}", flat_terrain(), mesh, Raycaster(mesh), line=line, indoor=True)

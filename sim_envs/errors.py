@@ -1,0 +1,19 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""The one exception root of the simulators."""
+
+
+class SimError(Exception):
+    """A simulation that cannot be built or run: the text carries the numbers and the likely cause."""
+
+
+class SimConfigError(SimError):
+    """A configuration value that makes no world, no drive or no sensor."""
+
+
+class RaycastError(SimError):
+    """The ray caster is missing or was given rays it cannot cast."""
+
+
+class BagWriteError(SimError):
+    """A bag that cannot be written."""
