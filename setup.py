@@ -31,7 +31,7 @@ EXTRAS = {
     "habitat": ["habitat-lab>=0.3.3"],
     "cluster": ["ray>=2.40"],
     "dev": [
-        "pytest>=8", "ruff>=0.9", "codespell>=2.3", "pyright[nodejs]>=1.1.400",
+        "pytest>=8", "setuptools>=70.1", "ruff>=0.9", "codespell>=2.3", "pyright[nodejs]>=1.1.400",
         # Oracles: tests and benchmarks compare with them, the product never imports them.
         "evo>=1.30; python_version >= '3.11'", "kiss-icp==1.3.0", "rko-lio==0.4.0", "small-gicp==1.0.1",
     ],

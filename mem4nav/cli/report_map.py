@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 
 SIZE = (1600, 900)
 OVERSAMPLING = 2
@@ -113,9 +113,9 @@ def _rotation(points: NDArray[np.float64], path: NDArray[np.float64]) -> NDArray
 def _discs(
     centers: NDArray[np.float64], normals: NDArray[np.floating], light: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points (K, 3) spread over a disc about each centre, as wide as the gap to its neighbours, and the light on each."""
+    """Points (K, 3) over a disc about each centre, as wide as the gap to its neighbours, and the light on each."""
     count = int(np.clip(MAX_POINTS // len(centers), *DISC_POINTS))
-    apart, _ = cKDTree(centers).query(centers, k=4)
+    apart, _ = KDTree(centers).query(centers, k=4)
     radius = np.clip(0.8 * apart[:, 3], *DISC_RADIUS_M)
     helper = np.where(np.abs(normals[:, [2]]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     first = np.cross(normals, helper)

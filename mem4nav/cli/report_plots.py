@@ -8,6 +8,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -24,7 +25,7 @@ BLUE, TRUTH, AMBER = "#2f6fb0", "#aab4bf", "#c7851a"
 STATE_COLORS = {State.OK: BLUE, State.DEGRADED: "#e0930f", State.LOST: "#c8372d"}
 MAX_COLUMNS = 900
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9.0,

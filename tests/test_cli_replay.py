@@ -1,0 +1,155 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""``mem4nav replay`` stores what scripts of others rely on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import slam.io.opening
+from fake_replay import FakeRecording, healthy, stamps, troubled, way
+from mem4nav.cli import replay_run
+from mem4nav.cli.main import main
+from mem4nav.cli.replay_run import ReplayConfig
+from mem4nav.cli.truth import at_scans
+from slam.config import load
+from slam.errors import TrajectoryError
+from slam.trajectory import Trajectory, read_tum, write_tum
+
+
+def truth_at(shift_ns: int = 0, step: int = 1) -> Trajectory:
+    """The true way, sampled ``shift_ns`` after the scans."""
+    truth = Trajectory.from_matrices(stamps(), way())
+    return truth.at((truth.stamps_ns[:-1] + shift_ns)[::step])
+
+
+@pytest.fixture
+def replaying(monkeypatch):
+    """Puts a result and a recording in the place of real ones, and keeps what the odometry was asked for."""
+    asked = {}
+
+    def prepare(result, recording=None, *, draw=False):
+        def run(recording, config, **options):
+            asked.update(options, config=config)
+            for one in result.results:
+                options["on_result"](one)
+            return result
+
+        monkeypatch.setattr(slam.io.opening, "open_recording", lambda *_: recording or FakeRecording())
+        monkeypatch.setattr(replay_run, "replay", run)
+        if not draw:
+            monkeypatch.setattr(replay_run, "write_report", lambda path, *_, **__: path.touch())
+        return asked
+
+    return prepare
+
+
+def metrics_in(out: Path) -> dict:
+    def refuse(constant: str) -> None:
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads((out / "metrics.json").read_text(), parse_constant=refuse)
+
+
+def test_all_files_are_left_and_metrics_hold_the_fixed_keys(replaying, tmp_path):
+    replaying(healthy(), FakeRecording(truth_at()), draw=True)
+    assert main(["replay", "bag", "--out", str(tmp_path), "--quiet"]) == 0
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "trajectory.tum", "metrics.json", "config.yaml", "log.txt", "report.html"
+    }  # fmt: skip
+    metrics = metrics_in(tmp_path)
+    assert metrics["scans"] == 100
+    assert metrics["path_length_m"] == pytest.approx(30.0, abs=2.0)
+    assert set(metrics["ms_per_scan"]) == set(metrics["cpu_ms_per_scan"]) == {"mean", "median", "p95"}
+    assert metrics["realtime_factor"] == pytest.approx(5.0)
+    assert metrics["peak_rss_mb"] > 10
+    assert metrics["health"] == {"ok": 100, "degraded": 0, "lost": 0}
+    assert metrics["segments"] == 1
+    assert 0.005 < metrics["ate_rmse_m"] < 0.03
+    assert metrics["rpe_trans_m"] > 0.0 and metrics["rpe_rot_deg"] < 0.01
+    assert load(ReplayConfig, tmp_path / "config.yaml") == ReplayConfig()
+    assert "extrinsics from identity" in (tmp_path / "log.txt").read_text()
+
+
+def test_the_trajectory_has_a_line_a_scan_and_starts_at_the_identity(replaying, tmp_path):
+    replaying(troubled())
+    assert main(["replay", "bag", "--out", str(tmp_path), "--quiet"]) == 0
+    trajectory = read_tum(tmp_path / "trajectory.tum")
+    assert np.array_equal(trajectory.stamps_ns, stamps())
+    np.testing.assert_allclose(trajectory.matrices()[0], np.eye(4), atol=1e-8)
+    assert not [line for line in metrics_in(tmp_path) if line.startswith(("ate", "rpe"))]
+
+
+def test_trouble_is_counted(replaying, tmp_path, capsys):
+    replaying(troubled())
+    assert main(["replay", "bag", "--out", str(tmp_path)]) == 0
+    metrics = metrics_in(tmp_path)
+    assert metrics["health"] == {"ok": 87, "degraded": 10, "lost": 3}
+    assert metrics["segments"] == 2
+    assert [row["scans"] for row in metrics["segment_table"]] == [63, 37]
+    assert "100 scans, 10 degraded and 3 lost in 2 segments" in capsys.readouterr().out
+
+
+def test_options_reach_the_odometry(replaying, tmp_path):
+    asked = replaying(healthy(), draw=True)
+    options = ["--start", "2", "--duration", "3.5", "--no-imu", "--no-map", "--no-camera", "--quiet"]
+    assert main(["replay", "bag", "--out", str(tmp_path), *options]) == 0
+    assert (asked["start_s"], asked["duration_s"], asked["use_imu"]) == (2.0, 3.5, False)
+    assert "data:image/png" not in (tmp_path / "report.html").read_text()
+
+
+def test_a_configuration_file_is_read_and_stored_resolved(replaying, tmp_path):
+    asked = replaying(healthy())
+    (tmp_path / "mine.yaml").write_text("recording: {base_frame: body}\n")
+    options = ["--config", str(tmp_path / "mine.yaml"), "--out", str(tmp_path / "out"), "--quiet"]
+    assert main(["replay", "bag", *options]) == 0
+    assert load(ReplayConfig, tmp_path / "out" / "config.yaml").recording.base_frame == "body"
+    assert asked["config"] == ReplayConfig().odometry
+
+
+def test_bad_input_is_refused_before_any_work(replaying, tmp_path, capsys):
+    asked = replaying(healthy())
+    (tmp_path / "bad.yaml").write_text("recording: {base_frme: body}\n")
+    for options in (
+        ["--gt", "absent.tum"],
+        ["--config", str(tmp_path / "bad.yaml")],
+        ["--start", "-1"],
+        ["--duration", "0"],
+    ):
+        assert main(["replay", "bag", "--out", str(tmp_path / "out"), *options]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert "absent.tum" in said[0] and "did you mean 'base_frame'?" in said[1] and len(said) == 4
+    assert not asked
+
+
+def test_a_missing_recording_is_bad_input(tmp_path, capsys):
+    assert main(["replay", str(tmp_path / "absent.mcap"), "--out", str(tmp_path / "out")]) == 2
+    assert "absent.mcap does not exist" in capsys.readouterr().err
+
+
+def test_a_truth_of_another_time_leaves_results_but_not_code_zero(replaying, tmp_path, capsys):
+    replaying(healthy())
+    other = write_tum(tmp_path / "gt.tum", Trajectory.from_matrices(stamps() - 10**13, way()))
+    assert main(["replay", "bag", "--out", str(tmp_path / "out"), "--gt", str(other)]) == 2
+    assert (tmp_path / "out" / "report.html").exists()
+    assert "are the clocks the same?" in capsys.readouterr().err
+
+
+def test_truth_between_the_scans_is_interpolated(replaying, tmp_path):
+    replaying(healthy(), FakeRecording(truth_at(shift_ns=50_000_000)))
+    assert main(["replay", "bag", "--out", str(tmp_path), "--quiet"]) == 0
+    metrics = metrics_in(tmp_path)
+    assert metrics["matched_poses"] == 98
+    assert metrics["ate_rmse_m"] < 0.03
+
+
+def test_gaps_in_the_truth_are_not_bridged():
+    truth = truth_at()
+    kept = truth.select((truth.stamps_ns < stamps()[20]) | (truth.stamps_ns > stamps()[50]))
+    assert len(at_scans(kept, stamps())) == 68
+    with pytest.raises(TrajectoryError, match="covers none of the scans"):
+        at_scans(kept, stamps()[25:30])

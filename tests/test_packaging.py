@@ -1,0 +1,87 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""What pip and colcon make of the source tree."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+LEFT_OUT = (".git", ".venv", "out", "build", "*.egg-info", "__pycache__", ".*_cache", "tests", "bench")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory) -> Path:
+    """A copy of the tree, so that builds leave nothing in it."""
+    copy = tmp_path_factory.mktemp("package") / "source"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*LEFT_OUT))
+    return copy
+
+
+def run(*words: str, folder: Path) -> None:
+    done = subprocess.run([sys.executable, *words], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
+@pytest.fixture(scope="module")
+def wheel(source) -> list[str]:
+    pytest.importorskip("setuptools", minversion="70.1")
+    wheels = source.parent / "wheels"
+    run("-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(wheels), ".", folder=source)
+    with zipfile.ZipFile(next(wheels.glob("*.whl"))) as packed:
+        return packed.namelist()
+
+
+def test_a_lidar_only_user_gets_neither_torch_nor_open3d():
+    needs = metadata.requires("mem4nav") or []
+    core = {need.split(";")[0].strip() for need in needs if "extra ==" not in need}
+    assert any(need.startswith("numpy") for need in core)
+    assert not [need for need in core if need.startswith(("torch", "open3d", "transformers", "cupy", "ray", "viser"))]
+
+
+def test_the_extras_are_those_of_the_readme():
+    extras = set(metadata.metadata("mem4nav").get_all("Provides-Extra") or [])
+    assert extras == {"nav", "detect", "sim", "viz", "ros", "gpu", "habitat", "cluster", "dev"}
+
+
+def test_a_wheel_carries_the_rooms_and_what_ament_looks_for(wheel):
+    share = "mem4nav-0.1.0.data/data/share"
+    assert f"{share}/ament_index/resource_index/packages/mem4nav" in wheel
+    assert f"{share}/mem4nav/package.xml" in wheel
+    assert "mem4nav-0.1.0.dist-info/entry_points.txt" in wheel
+    assert "mem4nav/cli/report.css" in wheel
+    assert {name.split("/")[0] for name in wheel if name.endswith(".py")} <= {
+        "mem4nav", "slam", "detection", "nodes", "sim_envs"
+    }  # fmt: skip
+
+
+def test_ament_finds_the_command_in_lib(source):
+    pytest.importorskip("setuptools")
+    target = source.parent / "ament"
+    managed = ("--single-version-externally-managed", "--record", str(source.parent / "record.txt"))
+    run("setup.py", "-q", "install", "--prefix", str(target), *managed, folder=source)
+    assert (target / "lib" / "mem4nav" / "mem4nav").is_file()
+    assert (target / "share" / "ament_index" / "resource_index" / "packages" / "mem4nav").is_file()
+
+
+def test_the_version_is_the_same_everywhere():
+    package = ElementTree.parse(ROOT / "package.xml").getroot()
+    assert package.findtext("version") == metadata.version("mem4nav")
+    assert package.findtext("export/build_type") == "ament_python"
+    assert package.get("format") == "3"
+    from mem4nav import __version__
+
+    assert __version__ == metadata.version("mem4nav")
+
+
+def test_constraints_pin_exactly():
+    lines = [line.split("#")[0].strip() for line in (ROOT / "constraints.txt").read_text().splitlines()]
+    assert all("==" in line.split(";")[0] for line in lines if line)
