@@ -234,12 +234,13 @@ def standard_bag(path: Path, kind: str, scans: int = 5, **extra: Any) -> Path:
     offsets = np.linspace(0, 99_000_000, 64).astype(np.uint32)
     for k in range(scans):
         stamp = START_NS + k * SECOND // 10
-        rows = cloud_rows(ring() + [0, 0, k], dtype, "t", offsets)
+        rows = cloud_rows(ring() + np.array([0, 0, k]), dtype, "t", offsets)
         for j in range(5):
             now = stamp + j * SECOND // 50
             entries.append(("/imu/data", now, m.imu(now, (j, k, 3), (0, 0, 9.8))))
         entries.append(("/lidar/points", stamp + SECOND // 10, m.cloud(stamp, rows)))
-        entries.append(("/front/image_raw", stamp + SECOND // 10, m.image(stamp, np.full((2, 4, 3), k % 256, np.uint8))))
+        picture = m.image(stamp, np.full((2, 4, 3), k % 256, np.uint8))
+        entries.append(("/front/image_raw", stamp + SECOND // 10, picture))
         entries.append(("/ground_truth/odom", stamp, m.odometry(stamp, (k, 0, 0))))
     entries += extra.get("entries", [])
     return write_bag(path, kind, sorted(entries, key=lambda e: e[1]), m)

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from bag_writing import KINDS, SECOND, START_NS, Messages, cloud_rows, points_dtype, ring, standard_bag, write_bag
 from slam.errors import RecordingError
 from slam.io import RecordingConfig, open_recording
 from slam.measurements import Image, ImuSample, Scan
-from tests.bag_writing import KINDS, SECOND, START_NS, Messages, cloud_rows, points_dtype, ring, standard_bag, write_bag
 
 
 @pytest.mark.parametrize("kind", KINDS)

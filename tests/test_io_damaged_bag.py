@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bag_writing import SECOND, START_NS, Messages, cloud_rows, points_dtype, ring, standard_bag, write_bag
 from slam.errors import RecordingError
 from slam.io import open_recording
 from slam.measurements import Scan
-from tests.bag_writing import SECOND, START_NS, Messages, cloud_rows, points_dtype, ring, standard_bag, write_bag
 
 
 def storage_file(path: Path) -> Path:

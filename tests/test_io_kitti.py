@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from shared_data import require, stamp, write_kitti_raw
 from slam.errors import ConfigError, RecordingError
 from slam.io import RecordingConfig, open_recording
 from slam.measurements import Image, ImuSample, Scan
-from tests.shared_data import require, stamp, write_kitti_raw
 
 FIRST_NS = int(np.datetime64("2011-09-26T13:02:25.594360375", "ns").astype(np.int64))
 

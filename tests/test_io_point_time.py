@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bag_writing import SECOND, START_NS, Messages, cloud_rows, points_dtype, ring, write_bag
 from slam.io import RecordingConfig, open_recording
 from slam.io.point_time import recognise
 from slam.io.pointcloud2 import Cloud
 from slam.measurements import Scan
-from tests.bag_writing import SECOND, START_NS, Messages, cloud_rows, points_dtype, ring, write_bag
 
 COUNT = 64
 PERIOD = SECOND // 10

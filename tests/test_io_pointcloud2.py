@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bag_writing import START_NS, Messages, cloud_rows, points_dtype, ring
 from slam.errors import RecordingError
 from slam.io.messages import parse_imu
 from slam.io.pointcloud2 import Cloud, parse_pointcloud2
-from tests.bag_writing import START_NS, Messages, cloud_rows, points_dtype, ring
 
 CDR, ROS1 = Messages(False), Messages(True)
 
