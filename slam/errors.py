@@ -17,3 +17,7 @@ class RecordingError(SlamError):
 
 class TrajectoryError(SlamError):
     """A trajectory that cannot be read, matched or aligned."""
+
+
+class MapError(SlamError):
+    """A stored map that is missing, damaged or too new."""

@@ -27,9 +27,16 @@ class Rest:
 
 
 def at_rest(values: NDArray[np.float64], config: StartConfig) -> Rest | None:
-    """Means over (M, 6) samples of gyro and accelerometer (m/s^2), or None where they are too few or too lively."""
+    """Means over (M, 6) samples of gyro and accelerometer (m/s^2), or None where they are too few or too lively.
+
+    A platform that starts to move during these samples was at rest before: shorter beginnings are tried too.
+    """
     if len(values) < config.rest_samples:
         return None
+    return _quiet(values, config) or at_rest(values[: len(values) // 2], config)
+
+
+def _quiet(values: NDArray[np.float64], config: StartConfig) -> Rest | None:
     gyro, accel = values[:, :3], values[:, 3:]
     quiet = accel.std(0).max() < config.rest_accel_sigma and gyro.std(0).max() < config.rest_gyro
     if not quiet or np.abs(gyro.mean(0)).max() > config.rest_gyro:

@@ -327,6 +327,14 @@ class PlaneMap:
         rows = np.empty(int(self.arrays.counters[USED]), np.int64)
         return self.arrays.planes[rows[: _collect_planes(self.arrays, rows)]]
 
+    def restore(self, tensors: dict[str, NDArray]) -> None:
+        """Take over the nodes and root voxels that another map stored; see ``slam.map_store``."""
+        a = self.arrays
+        for name in ("children", "meta", "moments", "planes", "free"):
+            getattr(a, name)[: len(tensors[name])] = tensors[name]
+        _rehash(tensors["keys"], tensors["slots"], a.keys, a.slots)
+        a.counters[[USED, FREE, ROOTS]] = len(tensors["meta"]), len(tensors["free"]), len(tensors["keys"])
+
     def _make_room(self, points: int) -> None:
         a = self.arrays
         if a.counters[USED] - a.counters[FREE] + points > len(a.meta):

@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 START_CORRECTIONS = 3
 TOLERATED_BLUR_M = 0.01
 LEVER_M = 20.0
+ON_STORED_MAP = {"max_iterations": 40, "coarse_iterations": 20, "gate_shrink": 0.8}
+"""The first scan on a stored map starts from a rough pose: it takes its time."""
 USUAL_PERIOD_NS = 100_000_000
 
 
@@ -149,8 +151,9 @@ class Odometry:
         self.state, self.gravity, sentence = starting_state(stamp_ns, values, self.T_base_body, self.config, self.use_imu)
         if self._start_pose is not None:
             self._place_on_map(self._start_pose)
+        else:
+            self._first = (self.state.copy(), bundle)
         self._say(stamp_ns, sentence)
-        self._first = (self.state.copy(), bundle)
 
     def _place_on_map(self, T_map_base: NDArray[np.float64]) -> None:
         assert self.state is not None
@@ -163,7 +166,10 @@ class Odometry:
 
     def _predict(self, bundle: ScanBundle) -> _Prediction:
         assert self.state is not None
-        return self._predict_from(self.state, bundle.end_ns)
+        prediction = self._predict_from(self.state, bundle.end_ns)
+        if self._scans == 0:
+            _forget_motion(prediction.state.P)
+        return prediction
 
     def _predict_from(self, state: FilterState, end_ns: int) -> _Prediction:
         if self.use_imu:
@@ -185,8 +191,10 @@ class Odometry:
         """None for a scan with nothing to register against: the first of a segment."""
         if not len(self.map):
             return None
-        lever = self.T_body_lidar[:3, 3]
-        return align(self.map, points.matching, prior, lever, self.config.registration, self.config.health)
+        settings = self.config.registration
+        if self._scans == 0:
+            settings = replace(settings, **ON_STORED_MAP)
+        return align(self.map, points.matching, prior, self.T_body_lidar[:3, 3], settings, self.config.health)
 
     def _settle(self, prediction: _Prediction, alignment: Alignment | None) -> Health:
         """Accept the update, or go on with the prediction where the scan does not fit."""
@@ -302,3 +310,9 @@ class Odometry:
     def _say(self, stamp_ns: int, sentence: str) -> None:
         self.events.append((stamp_ns, sentence))
         log.info("%.3f s: %s", stamp_ns * 1e-9, sentence)
+
+
+def _forget_motion(P: NDArray[np.float64]) -> None:
+    """One scan on a stored map tells where the body is, not how fast it moves."""
+    P[:6, 6:] = 0.0
+    P[6:, :6] = 0.0

@@ -30,9 +30,9 @@ class ScanConfig:
 class MapConfig:
     """The plane map."""
 
-    voxel_m: float = 1.0
+    voxel_m: float = 4.0
     """Side of a root voxel, metres."""
-    max_depth: int = 2
+    max_depth: int = 4
     """How often a voxel that is no plane splits into eight."""
     min_points: int = 5
     """Points before a leaf is tried as a plane."""
@@ -58,8 +58,8 @@ class RegistrationConfig:
     """Standard deviation of a return along the beam, metres."""
     bearing_noise_deg: float = 0.05
     """Standard deviation of a return across the beam, degrees."""
-    floor_noise_m: float = 0.032
-    """Standard deviation of what no model covers, metres (GS-LIVO adds 0.001 m^2)."""
+    floor_noise_m: float = 0.015
+    """Standard deviation of what no model covers, metres."""
     max_iterations: int = 5
     """Iterations of the update."""
     coarse_iterations: int = 2

@@ -17,7 +17,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from slam import morton
-from slam.octree import PLANE, REACH2, SPLIT, STATE, TILT1, TILT2, VARIANCE, PlaneMap, find
+from slam.octree import DEPTH, PLANE, REACH2, SPLIT, STATE, TILT1, TILT2, VARIANCE, PlaneMap, find
 
 
 class Noise(NamedTuple):
@@ -52,22 +52,36 @@ class Fit:
 
 
 @njit(cache=True)
-def _best_plane(a, root, x, y, z, variance, jacobian_var, best, stack):
+def _best_plane(a, root, corner, voxel, point, margin, variance, spread, best, stack, centres):
     """Most probable plane below ``root`` for the point; best = [log-likelihood, node, distance, sigma2, planes seen].
 
-    ``variance`` = (range2 and bearing2 terms are folded by the caller into a 3 x 3 matrix of the point),
-    ``jacobian_var`` the 3 x 3 position covariance of the point that the pose's uncertainty adds.
+    Subtrees whose cube lies farther from the point than half their own side and ``margin`` are passed over.
+    ``variance``: 3 x 3 covariance of the measured point. ``spread``: what the pose's uncertainty adds for the gate.
     """
+    x, y, z = point[0], point[1], point[2]
     stack[0], top = root, 1
+    for k in range(3):
+        centres[0, k] = corner[k] + 0.5 * voxel
     while top > 0:
         top -= 1
         node = stack[top]
         state = a.meta[node, STATE]
         if state == SPLIT:
+            cx, cy, cz = centres[top, 0], centres[top, 1], centres[top, 2]
+            quarter = 0.25 * voxel / (1 << a.meta[node, DEPTH])
+            near = 2.0 * quarter + margin
             for octant in range(8):
-                if a.children[node, octant] >= 0:
-                    stack[top] = a.children[node, octant]
-                    top += 1
+                child = a.children[node, octant]
+                if child < 0:
+                    continue
+                nx = cx + (quarter if octant & 4 else -quarter)
+                ny = cy + (quarter if octant & 2 else -quarter)
+                nz = cz + (quarter if octant & 1 else -quarter)
+                if abs(x - nx) > near or abs(y - ny) > near or abs(z - nz) > near:
+                    continue
+                centres[top, 0], centres[top, 1], centres[top, 2] = nx, ny, nz
+                stack[top] = child
+                top += 1
             continue
         if state != PLANE:
             continue
@@ -79,7 +93,7 @@ def _best_plane(a, root, x, y, z, variance, jacobian_var, best, stack):
             continue
         s, q = p[6] * dx + p[7] * dy + p[8] * dz, p[9] * dx + p[10] * dy + p[11] * dz
         sigma2 = p[VARIANCE] + p[TILT1] * s * s + p[TILT2] * q * q + _quadratic(variance, p)
-        if distance * distance > 9.0 * (sigma2 + _quadratic(jacobian_var, p)):
+        if distance * distance > 9.0 * (sigma2 + _quadratic(spread, p)):
             continue
         score = -0.5 * distance * distance / sigma2 - 0.5 * math.log(sigma2)
         if score > best[0]:
@@ -96,22 +110,40 @@ def _quadratic(m, n):
 
 
 @njit(cache=True)
-def _neighbour(a, x, y, z, ix, iy, iz, voxel):
-    """Root of the voxel that the point lies nearest to besides its own, or -1."""
-    fx, fy, fz = x / voxel - ix, y / voxel - iy, z / voxel - iz
-    jx = ix + (1 if fx > 0.75 else (-1 if fx < 0.25 else 0))
-    jy = iy + (1 if fy > 0.75 else (-1 if fy < 0.25 else 0))
-    jz = iz + (1 if fz > 0.75 else (-1 if fz < 0.25 else 0))
-    if jx == ix and jy == iy and jz == iz:
-        return np.int64(-1)
-    return find(a, morton.encode(jx, jy, jz))
+def _search(a, voxel, point, margin, variance, spread, best, work):
+    """``_best_plane`` in the point's own voxel and, if none fits there, in the neighbour that it lies nearest to."""
+    stack, centres, corner = work
+    best[0], best[1], best[4] = -1e300, -1.0, 0.0
+    ix, iy, iz = math.floor(point[0] / voxel), math.floor(point[1] / voxel), math.floor(point[2] / voxel)
+    if max(abs(ix), abs(iy), abs(iz)) >= morton.LIMIT - 1:
+        return
+    jx, jy, jz = ix, iy, iz
+    for attempt in range(2):
+        if attempt == 1:
+            jx += _step(point[0] / voxel - ix)
+            jy += _step(point[1] / voxel - iy)
+            jz += _step(point[2] / voxel - iz)
+            if best[1] >= 0.0 or (jx == ix and jy == iy and jz == iz):
+                return
+        root = find(a, morton.encode(np.int64(jx), np.int64(jy), np.int64(jz)))
+        if root >= 0:
+            corner[0], corner[1], corner[2] = jx * voxel, jy * voxel, jz * voxel
+            _best_plane(a, root, corner, voxel, point, margin, variance, spread, best, stack, centres)
+
+
+@njit(cache=True, inline="always")
+def _step(fraction):
+    """Towards the neighbour from the outer quarters of a voxel."""
+    return 1 if fraction > 0.75 else (-1 if fraction < 0.25 else 0)
 
 
 @njit(cache=True)
 def _accumulate(a, points, R, t, lever, pose_cov, noise, voxel, A, b, N):
     """Sums over all points into A (6, 6), b (6,), N (3, 3); returns known, matched, sum of squares, weight."""
-    best, stack = np.empty(5), np.empty(512, np.int64)
+    best, point = np.empty(5), np.empty(3)
+    work = (np.empty(64, np.int64), np.empty((64, 3)), np.empty(3))
     variance, spread = np.empty(6), np.empty(6)
+    margin = 3.0 * math.sqrt(pose_cov[1])
     h = np.empty(6)
     known, matched, squares, weight = 0, 0, 0.0, 0.0
     for i in range(len(points)):
@@ -119,20 +151,10 @@ def _accumulate(a, points, R, t, lever, pose_cov, noise, voxel, A, b, N):
         rx = R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz
         ry = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz
         rz = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz
-        x, y, z = rx + t[0], ry + t[1], rz + t[2]
-        ix, iy, iz = (
-            np.int64(math.floor(x / voxel)), np.int64(math.floor(y / voxel)), np.int64(math.floor(z / voxel)),
-        )  # fmt: skip
+        point[0], point[1], point[2] = rx + t[0], ry + t[1], rz + t[2]
         _point_covariance(rx - lever[0], ry - lever[1], rz - lever[2], noise, variance)
         _pose_spread(rx, ry, rz, pose_cov, spread)
-        best[0], best[1], best[4] = -1e300, -1.0, 0.0
-        root = find(a, morton.encode(ix, iy, iz))
-        if root >= 0:
-            _best_plane(a, root, x, y, z, variance, spread, best, stack)
-        if best[1] < 0.0:
-            root = _neighbour(a, x, y, z, ix, iy, iz, voxel)
-            if root >= 0:
-                _best_plane(a, root, x, y, z, variance, spread, best, stack)
+        _search(a, voxel, point, margin, variance, spread, best, work)
         known += best[4] > 0.0
         if best[1] < 0.0:
             continue

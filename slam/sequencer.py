@@ -15,23 +15,19 @@ on nothing but what was pushed, and in which order: never on the wall clock.
 
 from __future__ import annotations
 
-import math
 from bisect import insort
 from dataclasses import dataclass, field
 
 from slam.bundle import ImuBlock, ScanBundle
 from slam.event_journal import EventJournal
 from slam.image_buffer import ImageBuffer
-from slam.imu_buffer import ImuBuffer, Row
+from slam.imu_lane import NEVER, ImuLane
 from slam.measurements import ImuSample, Measurement, Scan
 from slam.stamp_judge import SECOND, StampJudge, StreamTiming
 
 __all__ = ["ImuBlock", "ScanBundle", "Sequencer", "SequencerConfig"]
 
-SAME_CLOCK_NS = 10 * SECOND
 MAX_OFFSET_NS = SECOND
-MIN_GAP_NS = SECOND // 20
-NEVER = -(1 << 63)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +73,11 @@ class Sequencer:
     def __init__(self, config: SequencerConfig | None = None) -> None:
         self.config = config or SequencerConfig()
         self._scan_judge: StampJudge[Scan] = StampJudge(self.config.scans)
-        self._imu_judge: StampJudge[Row] = StampJudge(self.config.imu)
         self._waiting: list[_Waiting] = []
-        self._imu = ImuBuffer(self.config.imu_capacity)
-        self._imu_before_jump = ImuBuffer(self.config.imu_capacity)
         self._journal = EventJournal()
         self._images = ImageBuffer(self.config.image_capacity, self.config.image_max_age_ns, self._journal)
+        self._imu = ImuLane(self.config.imu, self.config.imu_capacity, self._journal)
         self._released_ns = NEVER  # stamp of the newest scan handed out
-        self._horizon_ns = NEVER  # IMU samples up to here come too late
-        self._handed_ns = NEVER  # newest IMU sample handed out
-        self._imu_silent = False
 
     @property
     def statistics(self) -> dict[str, int]:
@@ -96,7 +87,7 @@ class Sequencer:
     def push(self, measurement: Measurement) -> list[ScanBundle]:
         """Take one measurement in the order of arrival; returns the scans that became ready, oldest first."""
         if isinstance(measurement, ImuSample):
-            self._push_imu(measurement)
+            self._imu.push(measurement, self._scan_judge.last_ns)
         elif isinstance(measurement, Scan):
             return self._push_scan(measurement)
         else:
@@ -105,20 +96,17 @@ class Sequencer:
 
     def flush(self) -> list[ScanBundle]:
         """The recording is over: decide on what is held, and hand out every scan that is left."""
-        for stamp_ns, row in self._imu_judge.close().accepted:
-            self._keep_imu(stamp_ns, row)
+        self._imu.close(self._scan_judge.last_ns)
         verdict = self._scan_judge.close()
         self._reject_scans(verdict.rejected)
         for stamp_ns, scan in verdict.accepted:
             self._enqueue(stamp_ns, scan)
         return self._release(force=True)
 
-    # scans
-
     def _push_scan(self, scan: Scan) -> list[ScanBundle]:
         self._journal.count("scans")
         before_ns, period_ns = self._scan_judge.last_ns, self._scan_judge.period_ns
-        verdict = self._scan_judge.judge(scan.stamp_ns, scan, self._imu_judge.last_ns)
+        verdict = self._scan_judge.judge(scan.stamp_ns, scan, self._imu.newest_ns)
         self._reject_scans(verdict.rejected)
         over = self._change_scan_clock(verdict.jump_ns) if verdict.jump_ns else []
         if verdict.accepted:
@@ -155,8 +143,8 @@ class Sequencer:
         over = self._release(force=True)
         self._journal.count("clock_jumps")
         self._journal.say(f"clock jumped by {jump_ns / SECOND:+.3f} s between two scans: a change of time, or a pause")
-        self._released_ns = self._horizon_ns = NEVER
-        self._imu_before_jump = ImuBuffer(self.config.imu_capacity)
+        self._released_ns = NEVER
+        self._imu.forget_clock()
         return over
 
     def _release(self, force: bool = False) -> list[ScanBundle]:
@@ -168,13 +156,13 @@ class Sequencer:
     def _is_ready(self, waiting: _Waiting) -> bool:
         if waiting.reason:
             return True
-        imu_ns = self._imu_judge.last_ns
+        imu_ns = self._imu.newest_ns
         needed_ns = waiting.end_ns + (3 * self._scan_judge.period_ns // 2 if waiting.early else 0)
         if self.config.expect_imu and imu_ns is not None and imu_ns >= needed_ns:
             return True
         if waiting.early and len(self._waiting) == 1:
             return False
-        if not self.config.expect_imu or self._imu_silent:
+        if not self.config.expect_imu or self._imu.silent:
             return True
         return self._has_waited_long(waiting)
 
@@ -182,8 +170,8 @@ class Sequencer:
         waited_ns = (self._scan_judge.last_ns or 0) - waiting.end_ns
         if waited_ns <= self.config.max_wait_ns and len(self._waiting) <= self.config.max_wait_scans:
             return False
-        self._imu_silent = True
-        last = self._imu_judge.last_ns
+        self._imu.silent = True
+        last = self._imu.newest_ns
         since = "it has sent nothing yet" if last is None else f"its last sample is of {last / SECOND:.3f} s"
         self._journal.say(f"IMU silent at the scan of {waiting.scan.stamp_ns / SECOND:.3f} s ({since}): on without it")
         return True
@@ -194,88 +182,10 @@ class Sequencer:
             return ScanBundle(
                 waiting.scan, waiting.end_ns, events=self._journal.take(), rejected=True, reason=waiting.reason
             )
-        imu = self._take_imu(waiting.end_ns)
+        imu = self._imu.take(waiting.end_ns)
         self._released_ns = waiting.key_ns
         images = self._images.take(waiting.end_ns)
         return ScanBundle(waiting.scan, waiting.end_ns, imu, images, self._journal.take(), waiting.jump_ns)
-
-    # inertial samples
-
-    def _push_imu(self, sample: ImuSample) -> None:
-        self._journal.totals["imu"] += 1
-        row = [*sample.gyro.tolist(), *sample.accel.tolist()]
-        if not math.isfinite(sum(row)):
-            self._journal.count("imu_not_finite", "IMU samples with NaN or inf dropped")
-            return
-        judge, stamp_ns = self._imu_judge, sample.stamp_ns
-        last_ns = judge.last_ns
-        if last_ns is not None and 0 < stamp_ns - last_ns <= judge.timing.quiet_ns and not judge.held:
-            judge.advance(stamp_ns)
-            self._keep_imu(stamp_ns, row)
-        else:
-            self._judge_imu(stamp_ns, row)
-
-    def _judge_imu(self, stamp_ns: int, row: Row) -> None:
-        verdict = self._imu_judge.judge(stamp_ns, row, self._scan_judge.last_ns)
-        for wrong_ns, _ in verdict.rejected:
-            off_s = (wrong_ns - (self._imu_judge.last_ns or 0)) / SECOND
-            self._journal.count("imu_mis_stamped")
-            self._journal.say(f"IMU sample stamped {off_s:+.3f} s off dropped")
-        if verdict.jump_ns:
-            self._change_imu_clock(verdict.jump_ns, verdict.accepted[0][0])
-        for accepted_ns, accepted in verdict.accepted:
-            self._keep_imu(accepted_ns, accepted)
-
-    def _change_imu_clock(self, jump_ns: int, first_ns: int) -> None:
-        """Samples of the clock before stay for the scans of the clock before, which are still to come."""
-        self._journal.count("imu_clock_jumps")
-        self._journal.say(f"IMU clock jumped by {jump_ns / SECOND:+.3f} s")
-        self._imu_before_jump, self._imu = self._imu, ImuBuffer(self.config.imu_capacity)
-        self._handed_ns = NEVER
-        if abs(first_ns - self._horizon_ns) > SAME_CLOCK_NS:
-            self._horizon_ns = NEVER
-
-    def _keep_imu(self, stamp_ns: int, row: Row) -> None:
-        if stamp_ns <= self._horizon_ns:
-            self._journal.count("imu_late", "IMU samples came after their scan was out, or twice: dropped")
-        elif not self._imu.insert(stamp_ns, row):
-            self._journal.count("imu_duplicates", "IMU samples with a stamp seen before dropped")
-        else:
-            if self._imu_silent and abs(stamp_ns - (self._scan_judge.last_ns or 0)) <= SAME_CLOCK_NS:
-                self._imu_silent = False
-                self._journal.say(f"IMU is back at {stamp_ns / SECOND:.3f} s")
-            if dropped := self._imu.trim():
-                self._journal.count("imu_overflow", "IMU samples dropped: no scan came to use them", dropped)
-
-    def _take_imu(self, end_ns: int) -> ImuBlock:
-        """Samples for a scan, from before a jump of the IMU's clock where the scan is from before it."""
-        imu_ns = self._imu_judge.last_ns
-        if imu_ns is None:
-            return ImuBlock()
-        if abs(end_ns - imu_ns) > SAME_CLOCK_NS:
-            block = self._take_imu_before_jump(end_ns)
-        else:
-            block = self._imu.take(end_ns)
-            self._horizon_ns = max(self._horizon_ns, end_ns, *block.stamps_ns[-1:].tolist())
-            self._report_gap(block)
-        if not len(block):
-            self._journal.count("scans_without_imu")
-        return block
-
-    def _take_imu_before_jump(self, end_ns: int) -> ImuBlock:
-        before = self._imu_before_jump
-        if len(before) and abs(end_ns - before.stamps[-1]) <= SAME_CLOCK_NS:
-            return before.take(end_ns)
-        return ImuBlock()
-
-    def _report_gap(self, block: ImuBlock) -> None:
-        limit_ns = max(MIN_GAP_NS, 5 * self._imu_judge.period_ns)
-        for stamp_ns in block.stamps_ns.tolist():
-            if self._handed_ns != NEVER and stamp_ns - self._handed_ns > limit_ns:
-                self._journal.count("imu_gaps")
-                gap_s = (stamp_ns - self._handed_ns) / SECOND
-                self._journal.say(f"no IMU for {gap_s:.3f} s up to {stamp_ns / SECOND:.3f} s")
-            self._handed_ns = stamp_ns
 
 
 def _end_ns(scan: Scan) -> int:
