@@ -112,7 +112,7 @@ class Sequencer:
         if verdict.accepted:
             for waiting in self._waiting:
                 waiting.early = False
-        for index, (stamp_ns, accepted) in enumerate(verdict.accepted):
+        for index, (stamp_ns, accepted) in enumerate(sorted(verdict.accepted, key=lambda entry: entry[0])):
             self._enqueue(stamp_ns, accepted, verdict.jump_ns if index == 0 else 0)
         if len(verdict.accepted) == 1 and period_ns and self._waiting and before_ns is not None:
             self._waiting[-1].early = 2 * (scan.stamp_ns - before_ns) > 3 * period_ns

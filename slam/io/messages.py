@@ -144,9 +144,9 @@ def _debayer(mosaic: NDArray[np.uint8], pattern: str) -> NDArray[np.uint8]:
     """RGB of full size: each 2x2 cell gives its red, its blue and the mean of its greens to all four pixels."""
     height, width = (n // 2 * 2 for n in mosaic.shape)
     cells = [mosaic[k // 2 : height : 2, k % 2 : width : 2] for k in range(4)]
-    greens = [cells[k].astype(np.uint16) for k in range(4) if pattern[k] == "g"]
     if sorted(pattern) != ["b", "g", "g", "r"]:
         raise RecordingError(f"Bayer pattern {pattern!r} is none of rggb, bggr, gbrg, grbg")
-    green = (sum(greens) // 2).astype(np.uint8)
+    one, other = (cells[k].astype(np.uint16) for k in range(4) if pattern[k] == "g")
+    green = ((one + other) // 2).astype(np.uint8)
     colour = np.stack([cells[pattern.index("r")], green, cells[pattern.index("b")]], axis=-1)
     return colour.repeat(2, axis=0).repeat(2, axis=1)
