@@ -4,6 +4,7 @@
 
 from sim_envs.city.config import CityConfig, CorridorConfig
 from sim_envs.city.drive import DriveConfig, KidnapConfig, SimulatedDrive, simulate_drive
+from sim_envs.city.faults import Fault, parse_fault
 from sim_envs.city.imu import ImuConfig
 from sim_envs.city.lidar import LidarConfig
 from sim_envs.city.trajectory import DrivingConfig
@@ -14,6 +15,7 @@ __all__ = [
     "CorridorConfig",
     "DriveConfig",
     "DrivingConfig",
+    "Fault",
     "ImuConfig",
     "KidnapConfig",
     "LidarConfig",
@@ -21,5 +23,6 @@ __all__ = [
     "World",
     "make_city",
     "make_corridor",
+    "parse_fault",
     "simulate_drive",
 ]

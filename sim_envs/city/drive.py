@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
+from sim_envs.city.faults import Fault, fault_filter
 from sim_envs.city.imu import ImuConfig, ImuReadings, read_imu
 from sim_envs.city.lidar import Lidar, LidarConfig
 from sim_envs.city.motion import Kidnapped, Motion, State, euler_rotation
 from sim_envs.city.moving import Box, Track, boxes_at
 from sim_envs.city.routes import pick_loop, straight_route
+from sim_envs.city.streams import Filter, chained
 from sim_envs.city.trajectory import DrivingConfig, drive_route
 from sim_envs.city.world import World
 from slam.calibration import Calibration
@@ -108,6 +111,20 @@ class SimulatedDrive:
         self.lidar = Lidar(config.lidar, T_lidar, config.seed)
         self.scan_count = int(self.duration_s * 1e9) // config.lidar.period_ns
         self._imu: ImuReadings | None = None
+        self._filters: list[Filter] = []
+
+    def with_filters(self, *filters: Filter) -> SimulatedDrive:
+        """The same drive seen through these filters too: a sensor's faults, a driver's, the network's."""
+        twin = copy.copy(self)
+        twin._filters = [*self._filters, *filters]
+        return twin
+
+    def with_faults(self, *faults: Fault) -> SimulatedDrive:
+        """The same drive with these sensors failing."""
+        twin = self.with_filters(*(fault_filter(fault, START_NS, self.config.seed) for fault in faults))
+        told = [f"fault: {f.sensor} {f.kind} from {f.start_s:g} to {f.end_s:g} s" for f in faults]
+        twin.notes = [*self.notes, *told]
+        return twin
 
     @property
     def imu(self) -> ImuReadings:
@@ -125,8 +142,8 @@ class SimulatedDrive:
     def measurements(self, *, images: bool = False) -> Iterator[Measurement]:
         """Everything measured, in the order in which it would arrive: a scan when its sweep ends."""
         streams = [self._imu_stream(), self._scan_stream()]
-        for _, _, measurement in heapq.merge(*streams, key=lambda item: item[:2]):
-            yield measurement
+        merged = heapq.merge(*streams, key=lambda item: item[:2])
+        return chained((measurement for _, _, measurement in merged), self._filters)
 
     def _imu_stream(self) -> Iterator[tuple[int, int, Measurement]]:
         end = START_NS + round(self.duration_s * 1e9)
@@ -168,10 +185,8 @@ def simulate_drive(world: World, config: DriveConfig | None = None) -> Simulated
     """
     config = config or DriveConfig()
     rng = np.random.default_rng([config.seed, 0xD21])
-    if world.roads is not None:
-        route = pick_loop(world.roads, config.length_m, rng)
-    else:
-        route = straight_route(*world.line)
+    straight = world.roads is None
+    route = straight_route(*world.line) if straight else pick_loop(world.roads, config.length_m, rng)
     motion: Motion = drive_route(route, world.terrain, config.driving, rng)
     if config.kidnap is not None:
         motion = _kidnapped(motion, config.kidnap)

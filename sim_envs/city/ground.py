@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -59,7 +61,7 @@ def _block_ground(terrain: Terrain, block: Block, sidewalk_m: float) -> Mesh:
     stone = _shrunk(closed, 0.25)
     pieces = [kerb, _band(terrain, closed, stone, Material.CONCRETE, _KERB)]
     rings = np.linspace(0.0, 1.0, max(2, round(sidewalk_m / 1.6)) + 1)
-    for a, b in zip(rings[:-1], rings[1:], strict=True):
+    for a, b in pairwise(rings):
         pieces.append(
             _band(terrain, stone + a * (inner - stone), stone + b * (inner - stone), Material.PAVING, _PAVING)
         )
@@ -71,7 +73,7 @@ def _yard(terrain: Terrain, inner: Polygon) -> list[Mesh]:
     centre = inner[:-1].mean(axis=0)
     count = int(np.ceil(np.linalg.norm(inner - centre, axis=1).max() / _CELL_M))
     rings = [centre + (inner - centre) * share for share in np.linspace(1.0, 0.0, count + 1)]
-    return [_band(terrain, a, b, Material.GRASS, _GRASS) for a, b in zip(rings[:-1], rings[1:], strict=True)]
+    return [_band(terrain, a, b, Material.GRASS, _GRASS) for a, b in pairwise(rings)]
 
 
 def _band(terrain: Terrain, outer: Polygon, inner: Polygon, material: Material, colour: tuple) -> Mesh:

@@ -97,7 +97,9 @@ class Lidar:
             world.static, tracks, np.repeat(origins, each, axis=0), rays, np.repeat(time, each), config.max_range_m
         )
         stamp = start_ns + index * config.period_ns
-        return self._returns(index, stamp, hits, rays, directions.reshape(-1, 3), np.repeat(offsets, each), world, tracks)
+        return self._returns(
+            index, stamp, hits, rays, directions.reshape(-1, 3), np.repeat(offsets, each), world, tracks
+        )
 
     def column_offsets_ns(self) -> NDArray[np.int64]:
         """(columns,) firing times within a sweep."""
@@ -144,9 +146,7 @@ class Lidar:
         return Scan(stamp_ns, points, offsets[kept], np.clip(intensity, 0.0, 255.0).astype(np.float32))
 
 
-def hit_material(
-    hits: SceneHits, rays: NDArray[np.int64], world: World, tracks: Sequence[Track]
-) -> NDArray[np.uint8]:
+def hit_material(hits: SceneHits, rays: NDArray[np.int64], world: World, tracks: Sequence[Track]) -> NDArray[np.uint8]:
     """(N,) materials that these rays (which all hit something) met."""
     static = hits.track[rays] < 0
     material = np.empty(len(rays), np.uint8)
@@ -182,3 +182,12 @@ def rosette_rays(config: LidarConfig, index: int) -> NDArray[np.float64]:
     half = np.radians(0.5 * (config.fov_deg[1] - config.fov_deg[0]))
     away = half * np.cos(petal)
     return np.stack([np.cos(away), np.sin(away) * np.cos(azimuth), np.sin(away) * np.sin(azimuth)], axis=-1)
+
+
+def lidar_preset(
+    pattern: Literal["spinning", "solid_state"], channels: int | None = None, columns: int | None = None
+) -> LidarConfig:
+    """The usual sensor of a pattern: 32 x 1024 all round, or 24,000 points a sweep in a cone of 70 degrees."""
+    if pattern == "spinning":
+        return LidarConfig(channels=channels or 32, columns=columns or 1024)
+    return LidarConfig("solid_state", channels or 6, columns or 4000, fov_deg=(-35.0, 35.0))

@@ -167,9 +167,7 @@ def _missing(rng: np.random.Generator, config: CityConfig) -> set[tuple[int, int
     return gone
 
 
-def _blocks(
-    grid: NDArray[np.float64], graph: RoadGraph, count: int, missing: set[tuple[int, int]]
-) -> list[Block]:
+def _blocks(grid: NDArray[np.float64], graph: RoadGraph, count: int, missing: set[tuple[int, int]]) -> list[Block]:
     merged_right, merged_up, swallowed = _merges(count, missing)
     blocks = []
     for row in range(count + 1):
