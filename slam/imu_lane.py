@@ -15,6 +15,7 @@ from slam.stamp_judge import SECOND, StampJudge, StreamTiming
 SAME_CLOCK_NS = 10 * SECOND
 MIN_GAP_NS = SECOND // 20
 NEVER = -(1 << 63)
+LATE = "IMU samples came after their scan was out, or twice: dropped"
 
 
 class ImuLane:
@@ -33,6 +34,7 @@ class ImuLane:
         self._journal = journal
         self._horizon_ns = NEVER  # samples up to here come too late
         self._handed_ns = NEVER  # newest sample handed out
+        self._ahead = False  # the samples at hand are of after the scans
 
     @property
     def newest_ns(self) -> int | None:
@@ -75,8 +77,7 @@ class ImuLane:
             block = self.buffer.take(end_ns)
             self._horizon_ns = max(self._horizon_ns, end_ns, *block.stamps_ns[-1:].tolist())
             self._report_gaps(block)
-        if not len(block):
-            self._journal.count("scans_without_imu")
+        self._report_absence(block, end_ns)
         return block
 
     def _judged(self, stamp_ns: int, row: Row, scan_ns: int | None) -> None:
@@ -101,7 +102,7 @@ class ImuLane:
 
     def _keep(self, stamp_ns: int, row: Row, scan_ns: int | None) -> None:
         if stamp_ns <= self._horizon_ns:
-            self._journal.count("imu_late", "IMU samples came after their scan was out, or twice: dropped")
+            self._journal.count("imu_late", "" if self.silent else LATE)  # once silent, it has been said
         elif not self.buffer.insert(stamp_ns, row):
             self._journal.count("imu_duplicates", "IMU samples with a stamp seen before dropped")
         else:
@@ -116,6 +117,17 @@ class ImuLane:
         if len(before) and abs(end_ns - before.stamps[-1]) <= SAME_CLOCK_NS:
             return before.take(end_ns)
         return ImuBlock()
+
+    def _report_absence(self, block: ImuBlock, end_ns: int) -> None:
+        """A scan without samples; said once where they lie ahead: a clock of its own, or an IMU that started late."""
+        if len(block):
+            self._ahead = False
+            return
+        self._journal.count("scans_without_imu")
+        if not self._ahead and len(self.buffer) and self.buffer.stamps[0] > end_ns + SECOND // 2:
+            self._ahead = True
+            ahead_s = (self.buffer.stamps[0] - end_ns) / SECOND
+            self._journal.say(f"no IMU for a scan: the samples at hand begin {ahead_s:.3f} s after its end")
 
     def _report_gaps(self, block: ImuBlock) -> None:
         limit_ns = max(MIN_GAP_NS, 5 * self._judge.period_ns)

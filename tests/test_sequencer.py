@@ -213,6 +213,14 @@ def test_an_imu_clock_that_jumps_alone_leaves_the_scans_running(shift: int) -> N
     assert all((b.imu.stamps_ns <= b.end_ns + 100 * MS).all() for b in bundles)
 
 
+@pytest.mark.parametrize("shift, said", [(5000 * MS, "begin 4.9"), (-5000 * MS, "IMU silent")])
+def test_an_imu_with_a_clock_of_its_own_is_named_and_blocks_nothing(shift: int, said: str) -> None:
+    messages = [imu((m.stamp_ns - START) / MS, shift) if isinstance(m, ImuSample) else m for m in drive(4.0)]
+    bundles, _ = run(messages)
+    assert stamps_ms(bundles) == [100 * k for k in range(39)] and all(not len(b.imu) for b in bundles[1:])
+    assert events(bundles).count(said) == 1 and len(events(bundles)) < 1000
+
+
 def test_ten_missing_scans_are_no_jump() -> None:
     messages = [m for m in drive(4.0) if isinstance(m, ImuSample) or not 1000 <= (m.stamp_ns - START) / MS < 2000]
     for config in (None, SequencerConfig(expect_imu=False)):

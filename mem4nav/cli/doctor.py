@@ -154,9 +154,7 @@ def _text(finding: Finding) -> Text:
 
 
 def _verdict(report: Report) -> str:
-    counts = {kind: sum(f.severity.value == kind for f in report.findings) for kind in ("bad", "warn")}
-    if counts["bad"]:
-        return f"{counts['bad']} things are wrong and {counts['warn']} worth a look: repair the first before replaying"
-    if counts["warn"]:
-        return f"usable; {counts['warn']} things are worth a look"
-    return "all is well"
+    wrong, doubtful = (sum(f.severity.value == kind for f in report.findings) for kind in ("bad", "warn"))
+    if wrong:
+        return f"wrong: {wrong}, worth a look: {doubtful}; put right what is wrong before replaying"
+    return f"usable; worth a look: {doubtful}" if doubtful else "all is well"
