@@ -42,7 +42,8 @@ def replaying(monkeypatch):
         monkeypatch.setattr(slam.io.opening, "open_recording", lambda *_: recording or FakeRecording())
         monkeypatch.setattr(replay_run, "replay", run)
         if not draw:
-            monkeypatch.setattr(replay_run, "write_report", lambda path, *_, **__: path.touch())
+            monkeypatch.setattr(replay_run, "map_png", lambda _: None)
+            monkeypatch.setattr(replay_run, "write_report", lambda path, *_: path.touch())
         return asked
 
     return prepare
@@ -59,7 +60,7 @@ def test_all_files_are_left_and_metrics_hold_the_fixed_keys(replaying, tmp_path)
     replaying(healthy(), FakeRecording(truth_at()), draw=True)
     assert main(["replay", "bag", "--out", str(tmp_path), "--quiet"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {
-        "trajectory.tum", "metrics.json", "config.yaml", "log.txt", "report.html"
+        "trajectory.tum", "metrics.json", "config.yaml", "log.txt", "map.png", "report.html"
     }  # fmt: skip
     metrics = metrics_in(tmp_path)
     assert metrics["scans"] == 100

@@ -15,7 +15,7 @@ from PIL import Image
 
 from fake_replay import healthy, stamps, troubled, way
 from mem4nav.cli.replay_metrics import headline, replay_metrics
-from mem4nav.cli.report import Story, render
+from mem4nav.cli.report import Story, map_png, render
 from mem4nav.cli.report_health import reasons_table, strip
 from mem4nav.cli.report_map import picture
 from slam.metrics import evaluate
@@ -51,7 +51,7 @@ def written(result, with_truth: bool = True) -> str:
     evaluation = evaluate(result.base_trajectory(), truth) if with_truth else None
     metrics = replay_metrics(result, evaluation, "made up")
     story = Story("A drive & more", headline(metrics), result, evaluation, metrics, "odometry:\n  a: <1>\n", result.log)
-    return render(story)
+    return render(story, map_png(result))
 
 
 @pytest.mark.parametrize("result", RESULTS)

@@ -32,7 +32,7 @@ def replay(
 
     Args:
         input: a rosbag1, rosbag2 or mcap, or a drive folder in the KITTI raw layout.
-        out: gets trajectory.tum, metrics.json, config.yaml, log.txt and report.html.
+        out: gets trajectory.tum, metrics.json, config.yaml, log.txt, map.png and report.html.
         gt: true poses in the TUM format; else those of the recording, where it holds any.
         gt_frame: what the poses of --gt are of.
         config: YAML with the keys `recording` and `odometry`.

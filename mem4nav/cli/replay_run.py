@@ -12,11 +12,11 @@ from typing import Any
 from mem4nav.cli.console import Terminal
 from mem4nav.cli.metrics_file import write_metrics
 from mem4nav.cli.replay_metrics import headline, replay_metrics
-from mem4nav.cli.report import Story, write_report
+from mem4nav.cli.report import Story, map_png, write_report
 from mem4nav.cli.truth import Truth
 from slam.config import dump, dump_yaml
 from slam.errors import TrajectoryError
-from slam.files import write_text
+from slam.files import write_bytes, write_text
 from slam.io.recording import Recording
 from slam.io.settings import RecordingConfig
 from slam.metrics import Evaluation
@@ -62,7 +62,7 @@ def run(
     use_imu: bool = True,
     keep_map: bool = True,
 ) -> dict[str, Any]:
-    """Replay, judge, and store trajectory.tum, metrics.json, config.yaml, log.txt and report.html in ``out``.
+    """Replay, judge, and store trajectory.tum, metrics.json, config.yaml, log.txt, map.png and report.html in ``out``.
 
     Args:
         truth: else what the recording itself holds.
@@ -116,4 +116,7 @@ def _store(out: Path, story: Story, settings: ReplayConfig, keep_map: bool) -> N
     dump(settings, out / "config.yaml")
     write_metrics(out, story.metrics)
     write_text(out / "log.txt", "".join(f"{line}\n" for line in story.notes))
-    write_report(out / "report.html", story, draw_map=keep_map)
+    picture = map_png(story.result) if keep_map else None
+    if picture is not None:
+        write_bytes(out / "map.png", picture)
+    write_report(out / "report.html", story, picture)

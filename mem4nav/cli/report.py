@@ -52,17 +52,24 @@ class Story:
     notes: list[str]
 
 
-def write_report(path: Path, story: Story, *, draw_map: bool = True) -> Path:
+def map_png(result: ReplayResult) -> bytes | None:
+    """The map and the way through it, levelled and seen from aside; None where there is too little to see."""
+    level = result.tilt
+    path = np.array([one.T_odom_base[:3, 3] for one in result.results]).reshape(-1, 3)
+    return picture(result.map_points @ level.T, result.map_normals @ level.T, path @ level.T)
+
+
+def write_report(path: Path, story: Story, picture_of_map: bytes | None = None) -> Path:
     """Write the page, aside first and then renamed."""
-    return write_text(path, render(story, draw_map=draw_map))
+    return write_text(path, render(story, picture_of_map))
 
 
-def render(story: Story, *, draw_map: bool = True) -> str:
-    """The page as text."""
+def render(story: Story, picture_of_map: bytes | None = None) -> str:
+    """The page as text; the picture is a PNG."""
     css = resources.files("mem4nav.cli").joinpath("report.css").read_text(encoding="utf-8")
     parts = [_header(story), _tiles(story.metrics)]
     if story.result.results:
-        parts += ['<div class="grid">', *_figures(story, draw_map), _health(story), "</div>"]
+        parts += ['<div class="grid">', *_figures(story, picture_of_map), _health(story), "</div>"]
     parts.append(_folded(story))
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
@@ -103,13 +110,13 @@ def _tiles(metrics: dict[str, Any]) -> str:
     return f'<div class="tiles">{"".join(cells)}</div>'
 
 
-def _figures(story: Story, draw_map: bool) -> list[str]:
+def _figures(story: Story, picture_of_map: bytes | None) -> list[str]:
     results, evaluation = story.result.results, story.evaluation
     estimate = evaluation.estimate if evaluation else story.result.base_trajectory()
     truth = evaluation.truth if evaluation else None
     figures = []
-    if draw_map:
-        figures.append(_map(story))
+    if picture_of_map is not None:
+        figures.append(_map(story, picture_of_map))
     caption = "Seen from above, aligned with the truth." if truth else "base_link seen from above, in odom."
     figures.append(_figure("Trajectory", caption, plots.top_view(estimate, _states(story, estimate), truth)))
     if evaluation:
@@ -119,7 +126,7 @@ def _figures(story: Story, draw_map: bool) -> list[str]:
     else:
         captions = f"{TIME_CAPTION} Below: {FIT_CAPTION[0].lower()}{FIT_CAPTION[1:]}"
         figures.append(_figure("Time a scan, fit to the map", captions, plots.timing(results) + plots.fit(results)))
-    return [figure for figure in figures if figure]
+    return figures
 
 
 def _errors(evaluation: Evaluation) -> str:
@@ -130,12 +137,7 @@ def _errors(evaluation: Evaluation) -> str:
     )
 
 
-def _map(story: Story) -> str:
-    level = story.result.tilt
-    path = np.array([result.T_odom_base[:3, 3] for result in story.result.results])
-    png = picture(story.result.map_points @ level.T, story.result.map_normals @ level.T, path @ level.T)
-    if png is None:
-        return ""
+def _map(story: Story, png: bytes) -> str:
     image = f'<img alt="map and way" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
     caption = f"{len(story.result.map_points):,} planes, coloured by height; the way in red."
     return _figure("Map", caption, image, wide=True)

@@ -109,11 +109,11 @@ def relative_error(evaluation: Evaluation) -> str:
         drawing.axes.plot(*_thin(seconds, trans_m * 100.0), color=BLUE, linewidth=0.9, label="translation, cm")
         other = drawing.axes.twinx()
         other.plot(*_thin(seconds, rot_deg), color=AMBER, linewidth=0.9, alpha=0.85, label="rotation, deg")
-        other.set_ylim(0.0, max(float(np.max(rot_deg)) * 2.2, 1e-3))
+        other.set_ylim(0.0, max(_almost_all(rot_deg) * 2.2, 1e-3))
         other.grid(False)
         other.set_ylabel("rotation, deg", color=AMBER)
         _from_zero(drawing.axes, "time, s", "translation, cm")
-        drawing.axes.set_ylim(0.0, max(float(np.max(trans_m)) * 150.0, 1e-3))
+        drawing.axes.set_ylim(0.0, max(_almost_all(trans_m) * 150.0, 1e-3))
         drawing.axes.yaxis.label.set_color(BLUE)
     return drawing.svg
 
@@ -185,6 +185,11 @@ def _inline(svg: str) -> str:
     head, rest = body.split(">", 1)
     box = re.search(r'viewBox="[^"]*"', head)
     return f'<svg {box.group(0) if box else ""} role="img">{rest}'
+
+
+def _almost_all(values: NDArray[np.float64]) -> float:
+    """A limit that a few outliers, as at the start, do not set."""
+    return float(min(np.max(values), 2.0 * np.percentile(values, 98.5)))
 
 
 def _seconds(stamps_ns: NDArray[np.int64]) -> NDArray[np.float64]:

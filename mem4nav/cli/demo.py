@@ -1,0 +1,40 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""``mem4nav demo``: what the stack does so far, on the embedded town."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from mem4nav.cli.console import Terminal
+from mem4nav.errors import UsageError
+
+
+def demo(
+    *,
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")] = Path("out/demo"),
+    seed: int = 1,
+    length: Annotated[float, tyro.conf.arg(metavar="M")] = 300.0,
+    quiet: bool = False,
+) -> None:
+    """Simulate a drive through a town, replay it, and write a report.
+
+    Args:
+        out: gets report.html, map.png, metrics.json, trajectory.tum, config.yaml and log.txt.
+        seed: of the town and of the drive.
+        length: metres to drive.
+        quiet: say nothing but errors.
+    """
+    if length < 50.0:
+        raise UsageError(f"--length {length:g}: the shortest way round a block is 50 m or more")
+    from mem4nav.cli.replay_run import ReplayConfig, run
+    from sim_envs.city import CityConfig, DriveConfig, make_city, simulate_drive
+
+    terminal = Terminal(quiet)
+    with terminal.progress():
+        with terminal.task("building the town", None):
+            drive = simulate_drive(make_city(CityConfig(seed=seed)), DriveConfig(seed=seed, length_m=length))
+        run(drive, ReplayConfig(), out, terminal, title=f"A drive through town {seed}")

@@ -1,0 +1,30 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""``mem4nav demo`` goes from sensors to a report."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+
+from mem4nav.cli.main import main
+
+
+def test_the_first_seconds_of_the_demo_end_in_a_report(tmp_path, monkeypatch):
+    pytest.importorskip("open3d", reason="the town needs the extra sim")
+    import sim_envs.city
+
+    short = partial(sim_envs.city.DriveConfig, duration_s=3.0)
+    monkeypatch.setattr(sim_envs.city, "DriveConfig", short)
+    assert main(["demo", "--out", str(tmp_path), "--quiet"]) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["scans"] >= 29
+    assert metrics["ate_rmse_m"] < 0.3
+    assert "A drive through town 1" in (tmp_path / "report.html").read_text()
+
+
+def test_a_way_too_short_is_bad_input(capsys):
+    assert main(["demo", "--length", "10"]) == 2
+    assert "--length 10" in capsys.readouterr().err
