@@ -16,6 +16,7 @@ FOCAL_OF_WIDTH = (0.2, 10.0)
 SUBJECT = "calibration"
 
 
+@np.errstate(all="ignore")  # damaged messages hold numbers such as 1e300
 def calibration_findings(calibration: Calibration, has_imu: bool) -> list[Finding]:
     """Verdicts on extrinsics and intrinsics."""
     findings = [_source(calibration)]

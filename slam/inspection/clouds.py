@@ -16,6 +16,7 @@ from slam.measurements import Scan
 FEW_POINTS = 500
 
 
+@np.errstate(all="ignore")  # damaged messages hold numbers such as 1e38
 def cloud_findings(scans: Sequence[Scan], name: str) -> tuple[list[Finding], dict[str, Any]]:
     """Verdicts on sampled scans, and the numbers behind them."""
     if not scans:

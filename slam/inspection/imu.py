@@ -29,6 +29,7 @@ class ImuSeries:
     accel: NDArray[np.float64]
 
 
+@np.errstate(all="ignore")  # damaged messages hold numbers such as 1e300
 def imu_findings(
     series: ImuSeries, name: str, T_base_imu: NDArray[np.float64] | None
 ) -> tuple[list[Finding], dict[str, Any]]:

@@ -21,6 +21,7 @@ from slam.io.zstandard import ZSTD_MAGIC, zstd_decompress, zstd_open
 
 log = logging.getLogger(__name__)
 
+LATEST_NS = (1 << 63) - 1
 COMPRESSED_SUFFIXES = (".zst", ".zstd")
 
 
@@ -112,7 +113,9 @@ class Bag:
         """Messages of these topics; where a file is damaged, what can be read of it, and a note."""
         for source in self.sources:
             for message in self._sound(source, topics):
-                if message.data[:4] != ZSTD_MAGIC:
+                if message.topic not in topics or message.record_ns > LATEST_NS:
+                    self.add_note("the bag is damaged: some messages carry a topic or a record time that cannot be")
+                elif message.data[:4] != ZSTD_MAGIC:
                     yield message
                 elif (plain := self._decompressed(message)) is not None:
                     yield plain

@@ -206,6 +206,7 @@ def _place(first_ns: float, last_ns: float) -> str:
     return f"with points {first_ns / 1e6:+.1f} to {last_ns / 1e6:+.1f} ms from it"
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def real_returns(points: NDArray[np.floating]) -> NDArray[np.bool_]:
     """(N,) points that are finite and not at the origin."""
     reach = np.abs(points).sum(axis=1)

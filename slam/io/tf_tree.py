@@ -29,6 +29,7 @@ class TfTree:
         self.edges: dict[str, tuple[str, Matrix]] = {}
         self.problems: list[str] = []
 
+    @np.errstate(all="ignore")  # damaged messages hold numbers such as 1e300
     def add(self, pose: StampedPose) -> None:
         """Add or replace the edge of ``pose.child``; later messages win, as in tf."""
         norm = float(np.linalg.norm(pose.quaternion))
