@@ -20,6 +20,7 @@ from sim_envs.city.motion import Kidnapped, Motion, State, euler_rotation
 from sim_envs.city.moving import Box, Track, boxes_at
 from sim_envs.city.routes import pick_loop, straight_route
 from sim_envs.city.streams import Filter, chained
+from sim_envs.city.traffic import TrafficConfig, make_traffic
 from sim_envs.city.trajectory import DrivingConfig, drive_route
 from sim_envs.city.world import World
 from slam.calibration import Calibration
@@ -66,6 +67,7 @@ class DriveConfig:
         driving: speeds.
         lidar: the LiDAR.
         imu: the IMU.
+        traffic: what else moves.
         lidar_xyz: where the LiDAR sits in base_link (on the ground under the rear axle), metres.
         lidar_ypr_deg: yaw, pitch, roll of the LiDAR.
         imu_xyz: where the IMU sits, metres.
@@ -79,6 +81,7 @@ class DriveConfig:
     driving: DrivingConfig = field(default_factory=DrivingConfig)
     lidar: LidarConfig = field(default_factory=LidarConfig)
     imu: ImuConfig = field(default_factory=ImuConfig)
+    traffic: TrafficConfig = field(default_factory=TrafficConfig)
     lidar_xyz: tuple[float, float, float] = (0.9, 0.0, 1.9)
     lidar_ypr_deg: tuple[float, float, float] = (0.5, 1.0, 0.0)
     imu_xyz: tuple[float, float, float] = (0.35, -0.12, 0.62)
@@ -173,8 +176,8 @@ class SimulatedDrive:
         return self.motion.at(time_s)
 
     def boxes(self, time_s: float) -> list[Box]:
-        """Truth about all that moves, at one time."""
-        return boxes_at(self.tracks, time_s)
+        """Truth about all that moves, and about parked cars, at one time."""
+        return boxes_at(self.tracks, time_s) + self.world.parked
 
 
 def simulate_drive(world: World, config: DriveConfig | None = None) -> SimulatedDrive:
@@ -190,7 +193,7 @@ def simulate_drive(world: World, config: DriveConfig | None = None) -> Simulated
     motion: Motion = drive_route(route, world.terrain, config.driving, rng)
     if config.kidnap is not None:
         motion = _kidnapped(motion, config.kidnap)
-    return SimulatedDrive(world, motion, config)
+    return SimulatedDrive(world, motion, config, make_traffic(world, motion, config.traffic, config.seed))
 
 
 def _kidnapped(motion: Motion, config: KidnapConfig) -> Kidnapped:

@@ -18,6 +18,7 @@ from sim_envs.city.roads import LANE_M, RoadGraph
 from sim_envs.errors import SimConfigError
 
 _STEP_M = 0.25
+_WRAP = 60
 _SMOOTHING_M = 1.2
 _CORNER_RADIUS_M = 9.0
 
@@ -47,8 +48,14 @@ class Route:
 
     @cached_property
     def _spline(self) -> BSpline:
-        kind = "periodic" if self.closed else None
-        return make_interp_spline(self.stations, self.points, k=5, bc_type=kind)
+        if not self.closed:
+            return make_interp_spline(self.stations, self.points, k=5)
+        # What lies a wrap away decays by half from knot to knot: 60 knots further it is below rounding.
+        wrap = min(_WRAP, len(self.points) - 1)
+        before, after = slice(-1 - wrap, -1), slice(1, wrap + 1)
+        stations = [self.stations[before] - self.length, self.stations, self.stations[after] + self.length]
+        points = [self.points[before], self.points, self.points[after]]
+        return make_interp_spline(np.concatenate(stations), np.concatenate(points), k=5)
 
     def at(self, s: ArrayLike, order: int = 0) -> NDArray[np.float64]:
         """(..., 2) position at arc length s, or its derivative of that order by s; closed routes repeat."""
@@ -88,7 +95,12 @@ def closed_route(corners: NDArray[np.float64], shift: float = 0.0) -> Route:
     longest = int(np.argmax(sides))
     middle = 0.5 * (lane[longest] + lane[(longest + 1) % len(lane)])
     first = int(np.argmin(np.linalg.norm(outline - middle, axis=1)))
-    return Route(_evenly(np.roll(outline, -first, axis=0)), True)
+    return smooth_loop(np.roll(outline, -first, axis=0))
+
+
+def smooth_loop(outline: NDArray[np.float64]) -> Route:
+    """A closed route along an outline (N, 2), its kinks smoothed away."""
+    return Route(_evenly(outline), True)
 
 
 def _evenly(outline: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,12 +11,18 @@ from numpy.typing import NDArray
 
 from sim_envs.city.buildings import Building, build, make_buildings, shop_landmark
 from sim_envs.city.config import CityConfig, CorridorConfig
+from sim_envs.city.furniture import build_furniture, furniture_landmarks
 from sim_envs.city.ground import make_ground
+from sim_envs.city.kerbside import Place, furniture_places, parking_places
 from sim_envs.city.materials import Material
-from sim_envs.city.mesh import Mesh, merge, quads
+from sim_envs.city.mesh import Mesh, merge, quads, turned
+from sim_envs.city.models import PAINTS, car_mesh
+from sim_envs.city.moving import Box
 from sim_envs.city.raycast import Raycaster
 from sim_envs.city.roads import Block, RoadGraph, make_roads
 from sim_envs.city.terrain import Terrain, flat_terrain, make_terrain
+
+_FIRST_PARKED = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,7 @@ class World:
         roads: streets, crossings and landmarks; None where there are none.
         blocks: ground between the streets.
         buildings: houses.
+        parked: truth boxes of parked cars (part of ``mesh``), identities from 1000 on.
         line: (2, 2) from where to where a vehicle drives, where there are no streets.
         indoor: neither sun nor sky.
     """
@@ -42,6 +49,7 @@ class World:
     roads: RoadGraph | None = None
     blocks: list[Block] = field(default_factory=list)
     buildings: list[Building] = field(default_factory=list)
+    parked: list[Box] = field(default_factory=list)
     line: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 2)))
     indoor: bool = False
 
@@ -49,13 +57,30 @@ class World:
 def make_city(config: CityConfig | None = None) -> World:
     """The town of a configuration."""
     config = config or CityConfig()
-    rngs = np.random.default_rng([config.seed, 0xC17]).spawn(4)
+    rngs = np.random.default_rng([config.seed, 0xC17]).spawn(6)
     terrain = make_terrain(rngs[0], config.slope)
     graph, blocks = make_roads(rngs[1], config, terrain)
     houses = make_buildings(rngs[2], config, terrain, blocks)
-    graph = graph.with_landmarks([shop_landmark(house) for house in houses if house.shop is not None])
-    mesh = merge([make_ground(terrain, graph, blocks, config.sidewalk_m), *(build(house, terrain) for house in houses)])
-    return World(f"city-{config.seed}", terrain, mesh, Raycaster(mesh), graph, blocks, houses)
+    places = furniture_places(rngs[3], config, terrain, graph)
+    cars = parking_places(rngs[4], config, terrain, graph, places)
+    shops = [shop_landmark(house) for house in houses if house.shop is not None]
+    graph = graph.with_landmarks(shops + furniture_landmarks(places))
+    parked = [_parked(rngs[4], car, number) for number, car in enumerate(cars)]
+    pieces = [make_ground(terrain, graph, blocks, config.sidewalk_m)]
+    pieces += [build(house, terrain) for house in houses]
+    pieces += [*build_furniture(rngs[5], places), *(mesh for mesh, _ in parked)]
+    mesh = merge(pieces)
+    boxes = [box for _, box in parked]
+    return World(f"city-{config.seed}", terrain, mesh, Raycaster(mesh), graph, blocks, houses, boxes)
+
+
+def _parked(rng: np.random.Generator, place: Place, number: int) -> tuple[Mesh, Box]:
+    kind = str(rng.choice(["car", "car", "hatchback", "van"], p=[0.4, 0.15, 0.33, 0.12]))
+    mesh, size = car_mesh(kind, list(PAINTS.values())[rng.integers(len(PAINTS))])
+    centre = np.add(place.position, [0.0, 0.0, 0.5 * size[2]])
+    name = "van" if kind == "van" else "car"
+    box = Box(_FIRST_PARKED + number, name, centre, size, place.heading, np.zeros(3))
+    return turned(mesh, place.heading, place.position), box
 
 
 def make_corridor(config: CorridorConfig | None = None) -> World:
