@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from mem4nav.cli.console import Terminal
 from mem4nav.errors import UsageError
+
+if TYPE_CHECKING:
+    from sim_envs.city import SimulatedDrive
 
 
 def demo(
@@ -23,7 +27,7 @@ def demo(
     """Simulate a drive through a town, replay it, and write a report.
 
     Args:
-        out: gets report.html, map.png, metrics.json, trajectory.tum, config.yaml and log.txt.
+        out: gets the bag, report.html, map.png, metrics.json, trajectory.tum, config.yaml and log.txt.
         seed: of the town and of the drive.
         length: metres to drive.
         quiet: say nothing but errors.
@@ -32,9 +36,22 @@ def demo(
         raise UsageError(f"--length {length:g}: the shortest way round a block is 50 m or more")
     from mem4nav.cli.replay_run import ReplayConfig, run
     from sim_envs.city import CityConfig, DriveConfig, make_city, simulate_drive
+    from slam.io.opening import open_recording
 
     terminal = Terminal(quiet)
     with terminal.progress():
         with terminal.task("building the town", None):
             drive = simulate_drive(make_city(CityConfig(seed=seed)), DriveConfig(seed=seed, length_m=length))
-        run(drive, ReplayConfig(), out, terminal, title=f"A drive through town {seed}")
+        bag = _record(drive, out / "bag", terminal)
+        run(open_recording(bag), ReplayConfig(), out, terminal, title=f"A drive through town {seed}")
+
+
+def _record(drive: SimulatedDrive, bag: Path, terminal: Terminal) -> Path:
+    """The drive as a bag on the disk, so that the replay reads what a robot would have recorded."""
+    from sim_envs.city.bag import write_bag
+
+    if (bag / "metadata.yaml").is_file():  # of an earlier demo
+        shutil.rmtree(bag)
+    with terminal.task(f"driving {drive.name}", drive.scan_count) as advance:
+        write_bag(drive, bag, progress=lambda done: advance())
+    return bag

@@ -12,7 +12,6 @@ import difflib
 import importlib
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from mem4nav import __version__
@@ -22,15 +21,13 @@ from slam.errors import SlamError
 
 DONE, BAD_INPUT, INTERRUPTED = 0, 2, 130
 
-PLANNED = {
+COMMANDS = {
     "demo": "simulate a drive through a town, replay it, and write a report",
     "simulate": "drive through the town and record a rosbag2",
     "replay": "odometry and map from a recording",
     "evaluate": "errors of a trajectory against the truth",
     "doctor": "what is installed and usable, and what is wrong with a bag",
 }
-
-COMMANDS = {name: text for name, text in PLANNED.items() if Path(__file__).with_name(f"{name}.py").is_file()}
 
 EXTRAS = {"open3d": "sim", "torch": "nav", "viser": "viz", "rclpy": "ros", "cupy": "gpu", "ray": "cluster"}
 

@@ -91,7 +91,7 @@ def run(
     notes += [f"no comparison with the truth: {misfit}"] if misfit else []
     story = Story(title or recording.name, headline(metrics), result, evaluation, metrics, dump_yaml(settings), notes)
     _store(out, story, settings, keep_map)
-    terminal.say(f"{recording.name}: {story.verdict}")
+    terminal.say(f"{story.title}: {story.verdict}")
     terminal.say(f"results in {out}: report.html, trajectory.tum, metrics.json")
     if misfit and truth is not None:
         raise misfit
