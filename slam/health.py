@@ -30,13 +30,17 @@ class HealthMonitor:
     doubted: int = 0
     lost: int = 0
 
-    def fits(self, alignment: Alignment) -> bool:
-        """Whether this scan fits the map as scans did lately; keeps count."""
-        share = alignment.fit.matched / max(alignment.points, 1)
+    def is_usual(self, alignment: Alignment) -> bool:
+        """Whether this scan fits the map as scans did lately."""
         if alignment.fit.matched < self.config.least_points:
+            return False
+        return self.usual is None or alignment.share >= self.config.lost_share * self.usual
+
+    def fits(self, alignment: Alignment) -> bool:
+        """``is_usual``, and keeps count."""
+        if not self.is_usual(alignment):
             return self._doubt()
-        if self.usual is not None and share < self.config.lost_share * self.usual:
-            return self._doubt()
+        share = alignment.share
         self.usual = share if self.usual is None else (1.0 - MEMORY) * self.usual + MEMORY * share
         self.doubted = self.lost = 0
         return True
@@ -49,11 +53,10 @@ class HealthMonitor:
 
     def verdict(self, alignment: Alignment, fits: bool) -> Health:
         """Health of this scan, after ``fits`` was asked."""
-        share = alignment.fit.matched / max(alignment.points, 1)
         if not fits:
             state = State.LOST if self.doubted >= self.config.lost_scans else State.DEGRADED
             usual = f", usually {self.usual:.0%}" if self.usual is not None else ""
-            return Health(state, np.eye(3), (f"{share:.0%} of {alignment.points} points fit the map{usual}",))
+            return Health(state, np.eye(3), (f"{alignment.share:.0%} of {alignment.points} points fit the map{usual}",))
         if len(alignment.axes):
             named = ", ".join("({:.2f} {:.2f} {:.2f})".format(*axis) for axis in alignment.axes)
             return Health(State.DEGRADED, alignment.axes, (f"geometry does not hold the position along {named}",))

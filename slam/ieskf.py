@@ -96,6 +96,7 @@ class Steps:
     Attributes:
         stamps_ns: (K,) int64 ends of the steps, the first is where the state stands.
         gyro: (K - 1, 3) mean measured turn rate, rad/s; accel: (K - 1, 3) mean specific force, m/s^2.
+        use_gyro: (K - 1,) bool: false where ``gyro`` is a guess of the turn rate (plus the bias), not a reading.
         use_accel: (K - 1,) bool: false holds the velocity in the body frame (constant twist) instead.
         density: (K - 1, 4) noise densities of turn rate (rad/s/sqrt(Hz)), velocity (m/s^2/sqrt(Hz)), gyro bias and
             accelerometer bias (per second, /sqrt(Hz)).
@@ -104,29 +105,32 @@ class Steps:
     stamps_ns: NDArray[np.int64]
     gyro: NDArray[np.float64]
     accel: NDArray[np.float64]
+    use_gyro: NDArray[np.bool_]
     use_accel: NDArray[np.bool_]
     density: NDArray[np.float64]
 
 
 @njit(cache=True)
-def _transition(R, R_new, v, accel, dt, use_accel):
+def _transition(R, R_new, v, accel, dt, use_gyro, use_accel):
     """F of one step (GS-LIVO, propagation), from the state before it."""
     F = np.eye(19)
     F[0:3, 0:3] = R_new.T @ R
     F[3:6, 7:10] = np.eye(3) * dt
-    F[0:3, 10:13] = np.eye(3) * -dt
+    if use_gyro:
+        F[0:3, 10:13] = np.eye(3) * -dt
     if use_accel:
         F[7:10, 0:3] = -(R @ so3.skew(accel)) * dt
         F[7:10, 13:16] = -R * dt
         F[7:10, 16:19] = np.eye(3) * dt
     else:
         F[7:10, 7:10] = R_new @ R.T
-        F[7:10, 10:13] = so3.skew(v) @ R * dt
+        if use_gyro:
+            F[7:10, 10:13] = so3.skew(v) @ R * dt
     return F
 
 
 @njit(cache=True)
-def _integrate(seconds, gyro, accel, use_accel, density, tau_density, R, p, v, bg, ba, g, P, out_R, out_p, out_v):
+def _integrate(seconds, gyro, accel, use_gyro, use_accel, density, tau_density, R, p, v, bg, ba, g, P, out_R, out_p, out_v):
     out_R[0], out_p[0], out_v[0] = R, p, v
     for k in range(len(seconds)):
         dt = seconds[k]
@@ -140,7 +144,7 @@ def _integrate(seconds, gyro, accel, use_accel, density, tau_density, R, p, v, b
         else:
             v_new = R_new @ (R.T @ v)
             p = p + (v + v_new) * (0.5 * dt)
-        F = _transition(R, R_new, v, a, dt, use_accel[k])
+        F = _transition(R, R_new, v, a, dt, use_gyro[k], use_accel[k])
         P = F @ P @ F.T
         for i in range(3):
             P[i, i] += density[k, 0] ** 2 * dt
@@ -153,12 +157,22 @@ def _integrate(seconds, gyro, accel, use_accel, density, tau_density, R, p, v, b
     return P
 
 
+def bent(path: Path, end: FilterState) -> Path:
+    """The path, bent evenly so that it ends at the pose of ``end``: how the body moved, in hindsight."""
+    seconds = (path.stamps_ns - path.stamps_ns[0]) * 1e-9
+    turn, shift = so3.log(path.R[-1].T @ end.R), end.position - path.position[-1]
+    rate = 1.0 / seconds[-1]
+    R = np.array([a @ so3.exp(turn * (s * rate)) for a, s in zip(path.R, seconds, strict=True)])
+    moved = path.position + np.outer(seconds * rate, shift)
+    return Path(path.stamps_ns, R, moved, path.velocity + shift * rate, path.gyro + turn * rate)
+
+
 def predict(state: FilterState, steps: Steps, tau_density: float = 0.0) -> tuple[FilterState, Path]:
     """Carry mean and covariance along ``steps``; returns the state at their end and the poses on the way."""
     n = len(steps.stamps_ns)
     out_R, out_p, out_v = np.empty((n, 3, 3)), np.empty((n, 3)), np.empty((n, 3))
     P = _integrate(
-        np.diff(steps.stamps_ns) * 1e-9, steps.gyro, steps.accel, steps.use_accel, steps.density, tau_density,
+        np.diff(steps.stamps_ns) * 1e-9, steps.gyro, steps.accel, steps.use_gyro, steps.use_accel, steps.density, tau_density,
         state.R, state.position, state.velocity, state.bg, state.ba, state.gravity, state.P, out_R, out_p, out_v,
     )  # fmt: skip
     end = state.copy()

@@ -15,6 +15,7 @@ from slam.odometry_config import ImuConfig, MotionConfig
 HISTORY_NS = 3_000_000_000
 STUCK_SAMPLES = 5
 PLATEAU_SAMPLES = 3
+PEAK_DECAY = 0.99
 MODEL_STEP_NS = 20_000_000
 SLOW_IMU_S = 0.3
 """Until the sample period is known, an IMU may be as slow as ten a second."""
@@ -101,17 +102,20 @@ class Inertial:
         clip = self._clip[rows][_nearest(middle, seconds)]
         beyond = (middle < seconds[0]) | (middle > seconds[-1])
         mean[beyond & silent, :3] = turn_rate
+        short = clip[:, :1] & (np.abs(mean[:, :3]) < np.abs(turn_rate))
+        mean[:, :3] = np.where(short, turn_rate, mean[:, :3])
         accel_ok = ~silent & ~clip[:, 1]
         density = np.empty((len(mean), 4))
         density[:, 0] = np.where(silent | clip[:, 0], self.motion.turn_density, self.imu.gyro_density)
         density[:, 1] = np.where(accel_ok, self.imu.accel_density, self.motion.velocity_density)
         density[:, 2], density[:, 3] = self.imu.gyro_bias_density, self.imu.accel_bias_density
-        return Steps(knots, mean[:, :3], mean[:, 3:], accel_ok, density)
+        return Steps(knots, mean[:, :3], mean[:, 3:], ~silent, accel_ok, density)
 
     def _modelled(self, knots: NDArray[np.int64], turn_rate: NDArray[np.float64]) -> Steps:
         n = len(knots) - 1
         density = np.tile([self.motion.turn_density, self.motion.velocity_density, 0.0, 0.0], (n, 1))
-        return Steps(knots, np.tile(turn_rate, (n, 1)), np.zeros((n, 3)), np.zeros(n, bool), density)
+        no = np.zeros(n, bool)
+        return Steps(knots, np.tile(turn_rate, (n, 1)), np.zeros((n, 3)), no, no, density)
 
     def _silent(self, middle, seconds, rows) -> NDArray[np.bool_]:
         """Steps that lie in a gap between samples, before the first, after the last, or among stuck ones."""
@@ -125,12 +129,12 @@ class Inertial:
     def _suspect(self, values: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(M, 2) gyro and accel samples at a limit, and (M,) samples of an IMU that repeats itself.
 
-        Saturation is a plateau: a channel that keeps the exact value of the largest reading it ever gave.
+        Saturation is a plateau: a channel that keeps the exact value of the largest reading it gave lately.
         """
         clip, frozen = np.zeros((len(values), 2), bool), np.zeros(len(values), bool)
         size, limits, least = np.abs(values), self.imu.limits(), self.imu.least_limit()
         for i in range(len(values)):
-            self._peak = np.maximum(self._peak, size[i])
+            self._peak = np.maximum(PEAK_DECAY * self._peak, size[i])
             same = values[i] == self._before
             self._run = np.where(same, self._run + 1, 0)
             flat = (size[i] >= self._peak) & (size[i] > least) & (self._run >= PLATEAU_SAMPLES - 1)
@@ -149,7 +153,7 @@ def modelled_steps(start_ns: int, end_ns: int, motion: MotionConfig) -> Steps:
     knots = _refine(np.array([start_ns, end_ns], np.int64))
     n = len(knots) - 1
     density = np.tile([0.0, motion.velocity_density, motion.turn_rate_density, 0.0], (n, 1))
-    return Steps(knots, np.zeros((n, 3)), np.zeros((n, 3)), np.zeros(n, bool), density)
+    return Steps(knots, np.zeros((n, 3)), np.zeros((n, 3)), np.ones(n, bool), np.zeros(n, bool), density)
 
 
 def _refine(knots: NDArray[np.int64]) -> NDArray[np.int64]:

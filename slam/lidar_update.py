@@ -37,6 +37,11 @@ class Alignment:
     axes: NDArray[np.float64]
     points: int
 
+    @property
+    def share(self) -> float:
+        """Share of the points that fit the map."""
+        return self.fit.matched / max(self.points, 1)
+
 
 def align(
     plane_map: PlaneMap,

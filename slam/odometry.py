@@ -18,7 +18,7 @@ from slam.deskew import motion_within, poses_at
 from slam.downsample import Downsampler
 from slam.gravity import GravityWatch, starting_covariance, starting_state
 from slam.health import HealthMonitor
-from slam.ieskf import BG, VEL, FilterState, Path, Steps, predict
+from slam.ieskf import BG, POS, THETA, VEL, FilterState, Path, Steps, bent, predict
 from slam.inertial import Inertial, modelled_steps
 from slam.lidar_update import Alignment, align
 from slam.measurements import Scan
@@ -29,8 +29,9 @@ from slam.results import Health, ScanResult, State
 log = logging.getLogger(__name__)
 
 START_CORRECTIONS = 3
-TOLERATED_BLUR_M = 0.01
+TOLERATED_BLUR_M = 0.03
 LEVER_M = 20.0
+FARTHEST_EXTRAPOLATION_S = 1.0
 ON_STORED_MAP = {"max_iterations": 40, "coarse_iterations": 20, "gate_shrink": 0.8}
 """The first scan on a stored map starts from a rough pose: it takes its time."""
 USUAL_PERIOD_NS = 100_000_000
@@ -108,6 +109,10 @@ class Odometry:
         alignment = self._align(prediction.state, points)
         if self._starts_in_motion(prediction, alignment):
             prediction, points, alignment = self._correct_start(bundle, prediction, alignment)
+        elif self._doubts_imu(alignment):
+            prediction, points, alignment = self._without_imu(bundle, prediction, points, alignment)
+        if self._was_blurred(bundle, prediction, alignment):
+            prediction, points, alignment = self._sharpen(bundle, prediction, alignment)
         health = self._settle(prediction, alignment)
         self._settle_gravity()
         self._extend_map(points, health)
@@ -171,10 +176,11 @@ class Odometry:
             _forget_motion(prediction.state.P)
         return prediction
 
-    def _predict_from(self, state: FilterState, end_ns: int) -> _Prediction:
+    def _predict_from(self, state: FilterState, end_ns: int, *, trust_imu: bool = True) -> _Prediction:
         if self.use_imu:
             rate = self._turn_rate + state.bg
-            steps = self._inertial.steps(state.stamp_ns, end_ns, rate)
+            source = self._inertial if trust_imu else Inertial(self.config.imu, self.config.motion)
+            steps = source.steps(state.stamp_ns, end_ns, rate)
         else:
             steps = modelled_steps(state.stamp_ns, end_ns, self.config.motion)
         return _Prediction(*predict(state, steps), steps)
@@ -206,11 +212,40 @@ class Odometry:
             health = self._health.verdict(alignment, fits)
             if fits:
                 self.state = alignment.state
-        elapsed_ns = self.state.stamp_ns - before.stamp_ns
-        self._turn_rate = prediction.path.gyro[-1] if self._inertial.speaks(self.state.stamp_ns) else (
-            so3.log(before.R.T @ self.state.R) / (elapsed_ns * 1e-9)
-        )  # fmt: skip
+        elapsed_s = (self.state.stamp_ns - before.stamp_ns) * 1e-9
+        self._turn_rate = so3.log(before.R.T @ self.state.R) / elapsed_s
         return health
+
+    def _was_blurred(self, bundle: ScanBundle, prediction: _Prediction, alignment: Alignment | None) -> bool:
+        """Whether the update shows that the motion within the scan was undone wrongly."""
+        if alignment is None or bundle.scan.offsets_ns is None:
+            return False
+        change = alignment.state.minus(prediction.state)
+        blur = np.linalg.norm(change[POS]) + LEVER_M * np.linalg.norm(change[THETA])
+        return bool(blur > TOLERATED_BLUR_M)
+
+    def _sharpen(self, bundle: ScanBundle, prediction: _Prediction, alignment: Alignment):
+        """Undo the motion within the scan again, as the update shows it, and register once more."""
+        prediction = replace(prediction, path=bent(prediction.path, alignment.state))
+        points = self._prepare(bundle.scan, prediction.path)
+        return prediction, points, self._align(prediction.state, points)
+
+    def _doubts_imu(self, alignment: Alignment | None) -> bool:
+        """A scan that does not fit where the IMU puts it may fit where the motion model does."""
+        if alignment is None or not self.use_imu or self._health.is_usual(alignment):
+            return False
+        return self._inertial.speaks(alignment.state.stamp_ns)
+
+    def _without_imu(self, bundle: ScanBundle, prediction: _Prediction, points: _Points, alignment: Alignment | None):
+        """Predict by constant velocity and register again; keep what fits better."""
+        assert self.state is not None and alignment is not None
+        other = self._predict_from(self.state, bundle.end_ns, trust_imu=False)
+        other_points = self._prepare(bundle.scan, other.path)
+        second = self._align(other.state, other_points)
+        if second is None or not self._health.is_usual(second):
+            return prediction, points, alignment
+        self._say(bundle.scan.stamp_ns, f"the IMU contradicts the scan ({alignment.share:.0%} fit): left out")
+        return other, other_points, second
 
     def _starts_in_motion(self, prediction: _Prediction, alignment: Alignment | None) -> bool:
         """The first scan was laid as if at rest: the second tells whether that was wrong."""
@@ -290,13 +325,13 @@ class Odometry:
         )  # fmt: skip
 
     def _extrapolated(self, scan: Scan, problem: str, clock: tuple[int, int]) -> ScanResult:
-        """A scan that cannot be registered takes the pose that the motion model gives a period later."""
-        T = np.eye(4)
+        """A scan that cannot be registered takes the pose of the constant twist at its stamp, or a period later."""
+        T = self.T_base_body.copy()
         if self.state is not None:
-            T[:3, :3] = self.state.R
-            T[:3, 3] = self.state.position
-        else:
-            T = self.T_base_body.copy()
+            ahead_s = (scan.stamp_ns - self.state.stamp_ns) * 1e-9
+            ahead_s = ahead_s if abs(ahead_s) < FARTHEST_EXTRAPOLATION_S else self._period_ns * 1e-9
+            T[:3, :3] = self.state.R @ so3.exp(self._turn_rate * ahead_s)
+            T[:3, 3] = self.state.position + self.state.velocity * ahead_s
         self._say(scan.stamp_ns, f"scan not used: {problem}")
         return self._report(scan, T, Health(State.DEGRADED, np.eye(3), (problem,)), clock)
 

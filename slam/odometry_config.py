@@ -103,7 +103,7 @@ class ImuConfig:
 
     def least_limit(self) -> NDArray[np.float64]:
         """(6,) a plateau below is rest or coincidence, not saturation."""
-        return np.repeat([0.5, 10.5], 3)
+        return np.repeat([0.1, 9.9], 3)
 
 
 @dataclass(frozen=True, slots=True)

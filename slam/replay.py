@@ -23,6 +23,10 @@ from slam.sequencer import Sequencer, SequencerConfig
 from slam.trajectory import Trajectory
 
 
+MIS_STAMPED_S = 1800.0
+"""A scan so far off is mis-stamped, and does not decide where a part begins or ends."""
+
+
 @dataclass(frozen=True, slots=True)
 class ReplayResult:
     """What a replay leaves.
@@ -137,16 +141,18 @@ def _bundles(meter: _Meter, sequencer: Sequencer) -> Iterator[ScanBundle]:
 def _part(items: Iterator[Measurement], start_s: float, duration_s: float | None, imu: bool) -> Iterator[Measurement]:
     """Measurements within the part, counted from the first scan; inertial ones before it are kept."""
     first_ns: int | None = None
+    reached = start_s <= 0.0
     for item in items:
         if isinstance(item, Image) or (isinstance(item, ImuSample) and not imu):
             continue
         if isinstance(item, Scan):
             first_ns = item.stamp_ns if first_ns is None else first_ns
             at_s = (item.stamp_ns - first_ns) * 1e-9
-            if at_s < start_s:
-                continue
-            if duration_s is not None and at_s >= start_s + duration_s:
+            reached = reached or start_s <= at_s < start_s + MIS_STAMPED_S
+            if duration_s is not None and 0.0 <= at_s - start_s - duration_s < MIS_STAMPED_S:
                 return
+            if not reached:
+                continue
         yield item
 
 

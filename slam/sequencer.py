@@ -18,6 +18,7 @@ from __future__ import annotations
 from bisect import insort
 from dataclasses import dataclass, field
 
+from slam import sweep
 from slam.bundle import ImuBlock, ScanBundle
 from slam.event_journal import EventJournal
 from slam.image_buffer import ImageBuffer
@@ -41,6 +42,8 @@ class SequencerConfig:
         imu_capacity: samples kept while no scan comes.
         image_capacity: pictures kept while no scan reaches their stamp.
         image_max_age_ns: pictures this much older than a scan's end are dropped.
+        recover_sweep: where all points of a scan carry the same time, it is recovered from their bearings. Switch
+            it off where the driver has undone the motion already.
         scans: what is normal between two scans.
         imu: what is normal between two inertial samples.
     """
@@ -51,6 +54,7 @@ class SequencerConfig:
     imu_capacity: int = 8192
     image_capacity: int = 16
     image_max_age_ns: int = 2 * SECOND
+    recover_sweep: bool = True
     scans: StreamTiming = field(default_factory=lambda: StreamTiming(reorder_ns=SECOND // 4, confirmations=3))
     imu: StreamTiming = field(default_factory=lambda: StreamTiming(reorder_ns=SECOND // 10, confirmations=5))
 
@@ -105,6 +109,11 @@ class Sequencer:
 
     def _push_scan(self, scan: Scan) -> list[ScanBundle]:
         self._journal.count("scans")
+        if self.config.recover_sweep and sweep.says_nothing(scan):
+            if not self._journal.totals["sweeps_recovered"]:
+                self._journal.say("all points of a scan carry the same time: it is recovered from their bearings")
+            self._journal.count("sweeps_recovered")
+            scan = sweep.recovered(scan, self._scan_judge.period_ns)
         before_ns, period_ns = self._scan_judge.last_ns, self._scan_judge.period_ns
         verdict = self._scan_judge.judge(scan.stamp_ns, scan, self._imu.newest_ns)
         self._reject_scans(verdict.rejected)

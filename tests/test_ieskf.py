@@ -23,7 +23,7 @@ def lively_state():
 def one_step(use_accel, dt_ns=1_000_000):
     return Steps(
         np.array([0, dt_ns]), np.array([[0.5, -0.8, 1.2]]), np.array([[0.5, 9.0, -3.0]]),
-        np.array([use_accel]), np.zeros((1, 4)),
+        np.array([True]), np.array([use_accel]), np.zeros((1, 4)),
     )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ def test_a_free_fall_without_forces_is_a_parabola():
     state = FilterState(0, velocity=np.array([1.0, 0.0, 0.0]))
     n = 100
     steps = Steps(
-        np.arange(n + 1) * 10_000_000, np.zeros((n, 3)), np.zeros((n, 3)), np.ones(n, bool), np.zeros((n, 4))
+        np.arange(n + 1) * 10_000_000, np.zeros((n, 3)), np.zeros((n, 3)), np.ones(n, bool), np.ones(n, bool), np.zeros((n, 4))
     )
     end, path = predict(state, steps)
     assert np.allclose(end.position, [1.0, 0.0, -0.5 * 9.81])
