@@ -16,14 +16,14 @@ ROOMS = ("mem4nav", "slam", "detection", "nodes", "sim_envs")
 
 CORE = [
     "numpy>=1.23", "scipy>=1.9", "numba>=0.57", "rosbags>=0.10", "tyro>=0.9", "rich>=13", "pyyaml>=5.4", "pillow>=9",
-    "matplotlib>=3.5",
+    "matplotlib>=3.5", "safetensors>=0.4",
 ]  # fmt: skip
 
 ROS_JAZZY = ("rclpy", "sensor-msgs", "nav-msgs", "geometry-msgs", "std-srvs", "diagnostic-msgs", "visualization-msgs")
 
 EXTRAS = {
-    "nav": ["torch>=2.6", "transformers>=4.50", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3", "safetensors>=0.4"],
-    "detect": ["torch>=2.6", "onnxruntime>=1.18", "safetensors>=0.4"],
+    "nav": ["torch>=2.6", "transformers>=4.50", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3"],
+    "detect": ["torch>=2.6", "onnxruntime>=1.18"],
     "sim": ["open3d>=0.19"],
     "viz": ["viser>=1.0", "mcap>=1.2"],
     "ros": [f"ros-jazzy-{name}" for name in ROS_JAZZY],

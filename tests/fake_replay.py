@@ -18,6 +18,13 @@ PERIOD_NS = 100_000_000
 FIRST_NS = 1_700_000_000_000_000_000
 
 
+class FakeMap:
+    """Stands for ``slam.octree.PlaneMap``."""
+
+    def planes(self) -> NDArray[np.float64]:
+        return np.full((400, 16), 0.25)
+
+
 @dataclass(frozen=True)
 class FakeResult:
     """Stands for ``slam.replay.ReplayResult``."""
@@ -25,6 +32,7 @@ class FakeResult:
     results: list[ScanResult]
     map_points: NDArray[np.float32]
     map_normals: NDArray[np.float32]
+    map: FakeMap = field(default_factory=FakeMap)
     tilt: NDArray[np.float64] = field(default_factory=lambda: np.eye(3))
     log: list[str] = field(default_factory=lambda: ["1.0 s: start <at rest>"])
     read_wall_s: float = 0.5

@@ -41,6 +41,7 @@ def replaying(monkeypatch):
 
         monkeypatch.setattr(slam.io.opening, "open_recording", lambda *_: recording or FakeRecording())
         monkeypatch.setattr(replay_run, "replay", run)
+        monkeypatch.setattr(replay_run, "save_map", lambda folder, _: folder.mkdir())
         if not draw:
             monkeypatch.setattr(replay_run, "map_png", lambda _: None)
             monkeypatch.setattr(replay_run, "write_report", lambda path, *_: path.touch())
@@ -60,7 +61,7 @@ def test_all_files_are_left_and_metrics_hold_the_fixed_keys(replaying, tmp_path)
     replaying(healthy(), FakeRecording(truth_at()), draw=True)
     assert main(["replay", "bag", "--out", str(tmp_path), "--quiet"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {
-        "trajectory.tum", "metrics.json", "config.yaml", "log.txt", "map.png", "report.html"
+        "trajectory.tum", "metrics.json", "config.yaml", "log.txt", "map", "map.png", "report.html"
     }  # fmt: skip
     metrics = metrics_in(tmp_path)
     assert metrics["scans"] == 100
@@ -101,6 +102,16 @@ def test_options_reach_the_odometry(replaying, tmp_path):
     assert main(["replay", "bag", "--out", str(tmp_path), *options]) == 0
     assert (asked["start_s"], asked["duration_s"], asked["use_imu"]) == (2.0, 3.5, False)
     assert "data:image/png" not in (tmp_path / "report.html").read_text()
+    assert not (tmp_path / "map").exists()
+
+
+def test_a_replay_starts_in_a_stored_map_where_it_is_told(replaying, tmp_path, monkeypatch):
+    asked = replaying(healthy())
+    monkeypatch.setattr(replay_run, "load_map", lambda folder, _: f"the map in {folder}")
+    options = ["--map-in", "before/map", "--pose-in", "1", "2", "3", "--out", str(tmp_path), "--quiet"]
+    assert main(["replay", "bag", *options]) == 0
+    assert asked["start_map"] == "the map in before/map"
+    np.testing.assert_array_equal(asked["start_pose"][:, 3], [1, 2, 3, 1])
 
 
 def test_a_configuration_file_is_read_and_stored_resolved(replaying, tmp_path):
@@ -120,10 +131,11 @@ def test_bad_input_is_refused_before_any_work(replaying, tmp_path, capsys):
         ["--config", str(tmp_path / "bad.yaml")],
         ["--start", "-1"],
         ["--duration", "0"],
+        ["--pose-in", "1", "2"],
     ):
         assert main(["replay", "bag", "--out", str(tmp_path / "out"), *options]) == 2
     said = capsys.readouterr().err.splitlines()
-    assert "absent.tum" in said[0] and "did you mean 'base_frame'?" in said[1] and len(said) == 4
+    assert "absent.tum" in said[0] and "did you mean 'base_frame'?" in said[1] and len(said) == 5
     assert not asked
 
 

@@ -106,11 +106,11 @@ def test_the_strip_covers_every_scan():
 def test_a_map_becomes_a_picture_and_too_small_a_map_none():
     result = healthy()
     path = way()[:, :3, 3]
-    with Image.open(io.BytesIO(picture(result.map_points, result.map_normals, path))) as image:
+    with Image.open(io.BytesIO(picture(result.map_points, result.map_normals, np.full(400, 0.6), path))) as image:
         pixels = np.asarray(image.convert("RGB"))
     assert pixels.shape == (900, 1600, 3)
     assert 0.01 < np.mean(np.ptp(pixels, axis=2) > 20) < 0.9
-    assert picture(result.map_points[:50], result.map_normals[:50], path) is None
+    assert picture(result.map_points[:50], result.map_normals[:50], np.ones(50), path) is None
 
 
 def _without_memory(text: str) -> str:

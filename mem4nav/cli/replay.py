@@ -21,6 +21,7 @@ def replay(
     gt_frame: Literal["base_link", "lidar"] = "base_link",
     config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None,
     map_in: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None,
+    pose_in: Annotated[tuple[float, ...], tyro.conf.arg(metavar="X Y Z [QX QY QZ QW]")] = (),
     start: Annotated[float, tyro.conf.arg(metavar="S")] = 0.0,
     duration: Annotated[float | None, tyro.conf.arg(metavar="S")] = None,
     no_imu: bool = False,
@@ -32,11 +33,12 @@ def replay(
 
     Args:
         input: a rosbag1, rosbag2 or mcap, or a drive folder in the KITTI raw layout.
-        out: gets trajectory.tum, metrics.json, config.yaml, log.txt, map.png and report.html.
+        out: gets map/, trajectory.tum, metrics.json, config.yaml, log.txt, map.png and report.html.
         gt: true poses in the TUM format; else those of the recording, where it holds any.
         gt_frame: what the poses of --gt are of.
         config: YAML with the keys `recording` and `odometry`.
-        map_in: a stored map to start in; not yet.
+        map_in: the map/ of an earlier replay, to register the first scan against.
+        pose_in: base_link in that map's frame at the first scan, within about a metre and ten degrees; else its origin.
         start: seconds to skip.
         duration: seconds to take.
         no_imu: use LiDAR alone.
@@ -48,10 +50,10 @@ def replay(
         raise UsageError(f"--start {start:g}: a recording cannot be entered before it begins")
     if duration is not None and duration <= 0.0:
         raise UsageError(f"--duration {duration:g}: must be more than 0 seconds")
-    if map_in is not None:
-        raise UsageError(f"--map-in {map_in}: stored maps cannot be started in yet")
+    if len(pose_in) not in (0, 3, 7) or (pose_in and map_in is None):
+        raise UsageError(f"--pose-in has {len(pose_in)} numbers: give 3 or 7 of them, together with --map-in")
     # Imported here, so that --help and a mistyped option answer at once.
-    from mem4nav.cli.replay_run import ReplayConfig, Window, run
+    from mem4nav.cli.replay_run import ReplayConfig, Start, Window, run
     from mem4nav.cli.truth import Truth
     from slam.config import load
     from slam.io.opening import open_recording
@@ -60,14 +62,15 @@ def replay(
     settings = load(ReplayConfig, config)
     truth = Truth(read_tum(gt), gt_frame, str(gt)) if gt is not None else None
     recording = open_recording(input, settings.recording)
-    window = Window(start, duration)
+    stored = Start.on(map_in, pose_in, settings.odometry.map) if map_in is not None else None
     run(
         recording,
         settings,
         out,
         Terminal(quiet),
         truth=truth,
-        window=window,
+        window=Window(start, duration),
+        start=stored,
         use_imu=not no_imu,
         keep_map=not no_map,
     )

@@ -18,6 +18,7 @@ from mem4nav.cli.report_health import reasons_table, segments_table, strip
 from mem4nav.cli.report_map import picture
 from slam.files import write_text
 from slam.metrics import Evaluation
+from slam.octree import REACH2
 from slam.results import State
 from slam.trajectory import Trajectory
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 
 TIME_CAPTION = "Odometry and map; reading apart."
+DISC_SIGMAS, GATE_SIGMAS = 2.1, 3.0  # an even disc's points deviate by half its radius; the gate is at three deviations
 FIT_CAPTION = "Distance of matched points to their planes (RMS), and their share."
 
 
@@ -55,8 +57,9 @@ class Story:
 def map_png(result: ReplayResult) -> bytes | None:
     """The map and the way through it, levelled and seen from aside; None where there is too little to see."""
     level = result.tilt
+    radii = DISC_SIGMAS * np.sqrt(result.map.planes()[:, REACH2]) / GATE_SIGMAS
     path = np.array([one.T_odom_base[:3, 3] for one in result.results]).reshape(-1, 3)
-    return picture(result.map_points @ level.T, result.map_normals @ level.T, path @ level.T)
+    return picture(result.map_points @ level.T, result.map_normals @ level.T, radii, path @ level.T)
 
 
 def write_report(path: Path, story: Story, picture_of_map: bytes | None = None) -> Path:

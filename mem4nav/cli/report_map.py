@@ -15,13 +15,11 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
-from scipy.spatial import KDTree
 
 SIZE = (1600, 900)
 OVERSAMPLING = 2
 MAX_POINTS = 3_000_000
-DISC_POINTS = (6, 150)
-DISC_RADIUS_M = (0.05, 0.6)
+DISC_POINTS = (9, 30_000)
 LIGHT = np.array([0.35, -0.45, 0.82])
 ELEVATION_DEG = 42.0
 FIELD_OF_VIEW_DEG = 32.0
@@ -58,12 +56,18 @@ class View:
         return self.focal_px * local[:, :2] / depth[:, None] + center, local[:, 2]
 
 
-def picture(points: NDArray[np.floating], normals: NDArray[np.floating], path: NDArray[np.float64]) -> bytes | None:
+def picture(
+    points: NDArray[np.floating],
+    normals: NDArray[np.floating],
+    radii: NDArray[np.floating],
+    path: NDArray[np.float64],
+) -> bytes | None:
     """Draw a map and the way through it.
 
     Args:
         points: (M, 3) centres of planes, metres, z up.
         normals: (M, 3) unit normals.
+        radii: (M,) how far the planes reach, metres.
         path: (N, 3) positions in the same frame.
 
     Returns:
@@ -75,7 +79,7 @@ def picture(points: NDArray[np.floating], normals: NDArray[np.floating], path: N
     low, high = np.percentile(points, [0.7, 99.3], axis=0)
     view = look_at(points[:: max(1, len(points) // 20000)], low, high, path)
     light = 0.72 + 0.28 * np.abs(normals @ LIGHT)  # normals have no sign: both sides are lit
-    image = Image.fromarray(_shade(*_discs(points, normals, light), view, low[2], high[2]))
+    image = Image.fromarray(_shade(*_discs(points, normals, radii, light), view, low[2], high[2]))
     _draw_path(image, view, path)
     small = image.resize(SIZE, Image.Resampling.LANCZOS).quantize(256, dither=Image.Dither.NONE)
     packed = io.BytesIO()
@@ -111,21 +115,25 @@ def _rotation(points: NDArray[np.float64], path: NDArray[np.float64]) -> NDArray
 
 
 def _discs(
-    centers: NDArray[np.float64], normals: NDArray[np.floating], light: NDArray[np.float64]
+    centers: NDArray[np.float64],
+    normals: NDArray[np.floating],
+    radii: NDArray[np.floating],
+    light: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Points (K, 3) over a disc about each centre, as wide as the gap to its neighbours, and the light on each."""
-    count = int(np.clip(MAX_POINTS // len(centers), *DISC_POINTS))
-    apart, _ = KDTree(centers).query(centers, k=4)
-    radius = np.clip(0.8 * apart[:, 3], *DISC_RADIUS_M)
+    """Points (K, 3) spread over a disc about each centre, more on larger ones, and the light (K,) on each."""
+    share = radii**2 / max(float(np.sum(radii**2)), 1e-9)
+    counts = np.clip(MAX_POINTS * share, *DISC_POINTS).astype(np.int64)
+    owner = np.repeat(np.arange(len(centers)), counts)
+    number = np.arange(len(owner)) - np.repeat(np.cumsum(counts) - counts, counts)
+    angle = number * np.pi * (3.0 - np.sqrt(5.0))  # a sunflower: even over the disc
+    reach = radii[owner] * np.sqrt((number + 0.5) / counts[owner])
     helper = np.where(np.abs(normals[:, [2]]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     first = np.cross(normals, helper)
     first /= np.maximum(np.linalg.norm(first, axis=1, keepdims=True), 1e-9)
     second = np.cross(normals, first)
-    turn = np.arange(count) * np.pi * (3.0 - np.sqrt(5.0))  # a sunflower: even over the disc
-    spread = np.sqrt((np.arange(count) + 0.5) / count) * radius[:, None]
-    cosine, sine = (spread * np.cos(turn))[..., None], (spread * np.sin(turn))[..., None]
-    points = centers[:, None] + cosine * first[:, None] + sine * second[:, None]
-    return points.reshape(-1, 3), np.repeat(light, count)
+    points = centers[owner] + (reach * np.cos(angle))[:, None] * first[owner]
+    points += (reach * np.sin(angle))[:, None] * second[owner]
+    return points, light[owner]
 
 
 def _shade(
