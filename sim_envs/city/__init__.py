@@ -2,15 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """A procedural town and the sensors of a vehicle that drives through it."""
 
+from sim_envs.city.camera import CameraConfig
 from sim_envs.city.config import CityConfig, CorridorConfig
 from sim_envs.city.drive import DriveConfig, KidnapConfig, SimulatedDrive, simulate_drive
 from sim_envs.city.faults import Fault, parse_fault
 from sim_envs.city.imu import ImuConfig
 from sim_envs.city.lidar import LidarConfig
+from sim_envs.city.traffic import TrafficConfig
 from sim_envs.city.trajectory import DrivingConfig
 from sim_envs.city.world import World, make_city, make_corridor
 
 __all__ = [
+    "CameraConfig",
     "CityConfig",
     "CorridorConfig",
     "DriveConfig",
@@ -20,6 +23,7 @@ __all__ = [
     "KidnapConfig",
     "LidarConfig",
     "SimulatedDrive",
+    "TrafficConfig",
     "World",
     "make_city",
     "make_corridor",

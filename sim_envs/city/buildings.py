@@ -13,10 +13,11 @@ from sim_envs.city.config import CityConfig
 from sim_envs.city.facades import Style, facade
 from sim_envs.city.ground import KERB_M, building_line
 from sim_envs.city.materials import Material
-from sim_envs.city.mesh import Mesh, merge, quads, turned
+from sim_envs.city.mesh import NO_TAG, Mesh, merge, quads, turned
 from sim_envs.city.polygons import Polygon, contains, edge_normals, rectangles_overlap
 from sim_envs.city.roads import Block, Landmark
 from sim_envs.city.shops import Shop, make_shop
+from sim_envs.city.signs import sign_width
 from sim_envs.city.terrain import Terrain
 
 _WALLS = (
@@ -118,8 +119,8 @@ def _house(
     return Building(footprint, float(front.max()) + KERB_M + 0.05, edge, style, shop, int(rng.integers(0, 5)))
 
 
-def build(house: Building, terrain: Terrain) -> Mesh:
-    """Walls, roof and parapet of one house."""
+def build(house: Building, terrain: Terrain, sign: int = NO_TAG) -> Mesh:
+    """Walls, roof and parapet of one house; its shop's sign shows lettering number ``sign``."""
     corners = house.footprint
     ground = float(terrain.height(corners[:, 0], corners[:, 1]).min()) - 0.3
     pieces = []
@@ -130,7 +131,21 @@ def build(house: Building, terrain: Terrain) -> Mesh:
         shop, door = (house.shop, house.door) if side == 0 else (None, -1)
         wall = facade(length, house.floor - ground, house.style, shop, door)
         pieces.append(turned(wall, float(np.arctan2(along[1], along[0])), [*a, ground]))
+        if side == 0 and house.shop is not None:
+            board = _sign(house, length, house.floor - ground, sign)
+            pieces.append(turned(board, float(np.arctan2(along[1], along[0])), [*a, ground]))
     return merge([*pieces, *_roof(house)])
+
+
+def _sign(house: Building, length: float, foundation: float, sign: int) -> Mesh:
+    """A board over the shop window, in the frame of the front."""
+    assert house.shop is not None
+    height = 0.68
+    half = 0.5 * min(length - 0.8, sign_width(house.shop.name, height))
+    low = foundation + house.style.ground_m - 0.82
+    x0, x1, y = 0.5 * length - half, 0.5 * length + half, -0.17
+    board = [[x0, y, low], [x1, y, low], [x1, y, low + height], [x0, y, low + height]]
+    return quads([board], Material.SIGN, house.shop.rgb, tag=sign)
 
 
 def _roof(house: Building) -> list[Mesh]:

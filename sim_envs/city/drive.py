@@ -13,18 +13,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.transform import Rotation
 
+from sim_envs.city.camera import CameraConfig
 from sim_envs.city.faults import Fault, fault_filter
 from sim_envs.city.imu import ImuConfig, ImuReadings, read_imu
 from sim_envs.city.lidar import Lidar, LidarConfig
 from sim_envs.city.motion import Kidnapped, Motion, State, euler_rotation
 from sim_envs.city.moving import Box, Track, boxes_at
+from sim_envs.city.render import Rendered, Renderer
 from sim_envs.city.routes import pick_loop, straight_route
 from sim_envs.city.streams import Filter, chained
 from sim_envs.city.traffic import TrafficConfig, make_traffic
 from sim_envs.city.trajectory import DrivingConfig, drive_route
 from sim_envs.city.world import World
+from sim_envs.errors import SimConfigError
 from slam.calibration import Calibration
-from slam.measurements import Measurement, Scan
+from slam.measurements import Image, Measurement, Scan
 from slam.trajectory import Trajectory
 
 START_NS = 1_700_000_000_000_000_000
@@ -68,6 +71,7 @@ class DriveConfig:
         lidar: the LiDAR.
         imu: the IMU.
         traffic: what else moves.
+        cameras: any number of cameras, by different names.
         lidar_xyz: where the LiDAR sits in base_link (on the ground under the rear axle), metres.
         lidar_ypr_deg: yaw, pitch, roll of the LiDAR.
         imu_xyz: where the IMU sits, metres.
@@ -82,6 +86,7 @@ class DriveConfig:
     lidar: LidarConfig = field(default_factory=LidarConfig)
     imu: ImuConfig = field(default_factory=ImuConfig)
     traffic: TrafficConfig = field(default_factory=TrafficConfig)
+    cameras: tuple[CameraConfig, ...] = (CameraConfig(),)
     lidar_xyz: tuple[float, float, float] = (0.9, 0.0, 1.9)
     lidar_ypr_deg: tuple[float, float, float] = (0.5, 1.0, 0.0)
     imu_xyz: tuple[float, float, float] = (0.35, -0.12, 0.62)
@@ -109,11 +114,13 @@ class SimulatedDrive:
         self.name = f"{world.name}-drive-{config.seed}"
         T_lidar = rigid(config.lidar_xyz, *config.lidar_ypr_deg)
         T_imu = rigid(config.imu_xyz, *config.imu_ypr_deg)
-        self.calibration = Calibration(T_lidar, T_imu, {}, "the simulator's own rig")
+        cameras = {camera.name: camera.calibration() for camera in config.cameras}
+        self.calibration = Calibration(T_lidar, T_imu, cameras, "the simulator's own rig")
         self.notes = ["simulated: point times are exact, relative to the first firing of the sweep, in ns"]
         self.lidar = Lidar(config.lidar, T_lidar, config.seed)
         self.scan_count = int(self.duration_s * 1e9) // config.lidar.period_ns
         self._imu: ImuReadings | None = None
+        self._renderer: Renderer | None = None
         self._filters: list[Filter] = []
 
     def with_filters(self, *filters: Filter) -> SimulatedDrive:
@@ -145,6 +152,8 @@ class SimulatedDrive:
     def measurements(self, *, images: bool = False) -> Iterator[Measurement]:
         """Everything measured, in the order in which it would arrive: a scan when its sweep ends."""
         streams = [self._imu_stream(), self._scan_stream()]
+        if images:
+            streams += [self._image_stream(number) for number in range(len(self.config.cameras))]
         merged = heapq.merge(*streams, key=lambda item: item[:2])
         return chained((measurement for _, _, measurement in merged), self._filters)
 
@@ -159,6 +168,27 @@ class SimulatedDrive:
         period = self.config.lidar.period_ns
         for index in range(self.scan_count):
             yield START_NS + (index + 1) * period, 1, self.scan(index)
+
+    def _image_stream(self, number: int) -> Iterator[tuple[int, int, Measurement]]:
+        camera = self.config.cameras[number]
+        for index in range(int((self.duration_s - camera.phase_s) * camera.rate_hz) + 1):
+            time = camera.phase_s + index / camera.rate_hz
+            stamp = START_NS + round(time * 1e9)
+            yield stamp, 2 + number, Image(stamp, camera.name, self.render(camera.name, time).pixels)
+
+    def render(self, camera: str, time_s: float) -> Rendered:
+        """The picture of a camera at any time, with depth, classes and identities as truth.
+
+        Raises:
+            SimConfigError: there is no camera of that name.
+        """
+        found = [one for one in self.config.cameras if one.name == camera]
+        if not found:
+            names = ", ".join(one.name for one in self.config.cameras) or "none"
+            raise SimConfigError(f"camera {camera!r} is not on the vehicle: there is {names}")
+        if self._renderer is None:
+            self._renderer = Renderer(self.world, self.tracks)
+        return self._renderer.render(found[0], self.motion, time_s, self.config.seed)
 
     def ground_truth(self) -> Trajectory:
         """Poses of base_link in map, 100 a second."""

@@ -43,7 +43,7 @@ def _tree(rng: np.random.Generator) -> Mesh:
 
 
 def _crown(rng: np.random.Generator, centre: list[float], radius: float, leaf: np.ndarray) -> Mesh:
-    return blob(centre, [radius, radius, 0.9 * radius], Material.LEAVES, leaf, rng, 0.16, (14, 8))
+    return blob(centre, [radius, radius, 0.9 * radius], Material.LEAVES, leaf, rng, 0.2, (20, 12))
 
 
 def _lamp(rng: np.random.Generator) -> Mesh:

@@ -62,7 +62,7 @@ def parking_places(
                 foot, heading = _spot(graph, edge, s + shift, side, -0.5 * PARKING_M)
                 near_stop = len(stops) and np.linalg.norm(stops - foot, axis=1).min() < 9.0
                 if taken_here and not near_stop:
-                    places.append(Place("car", terrain.lift(foot), heading + side * 0.5 * np.pi, edge))
+                    places.append(Place("car", terrain.lift(foot), heading - 0.5 * np.pi, edge))
     return places
 
 

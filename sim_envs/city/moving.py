@@ -180,18 +180,19 @@ def _meet(
 ) -> None:
     """Cast these rays at one thing, in its frame at each ray's time, and keep what lies nearer."""
     position, yaw = thing.at(time_s[rays])
-    local = _turn(origins[rays] - position, -yaw)
-    hits: Hits = thing.model.caster.cast(local, _turn(directions[rays], -yaw))
+    local = turn_about_z(origins[rays] - position, -yaw)
+    hits: Hits = thing.model.caster.cast(local, turn_about_z(directions[rays], -yaw))
     nearer = hits.distance < scene.distance[rays]
     kept = rays[nearer]
     scene.distance[kept] = hits.distance[nearer]
     scene.face[kept] = hits.face[nearer]
-    scene.normal[kept] = _turn(hits.normal[nearer], yaw[nearer])
+    scene.normal[kept] = turn_about_z(hits.normal[nearer], yaw[nearer])
     scene.bary[kept] = hits.bary[nearer]
     scene.track[kept] = index
 
 
-def _turn(vectors: NDArray, yaw: NDArray[np.float64]) -> NDArray[np.float64]:
+def turn_about_z(vectors: NDArray, yaw: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 3) vectors, each turned about +z by its own (N,) angle."""
     c, s = np.cos(yaw), np.sin(yaw)
     return np.stack(
         [c * vectors[:, 0] - s * vectors[:, 1], s * vectors[:, 0] + c * vectors[:, 1], vectors[:, 2]], axis=1

@@ -70,9 +70,10 @@ class Raycaster:
         answer = self._scene.cast_rays(self._tensor(rays))
         distance = answer["t_hit"].numpy()
         face = np.where(np.isfinite(distance), answer["primitive_ids"].numpy().astype(np.int64), -1)
-        return Hits(distance, face, answer["primitive_normals"].numpy(), answer["primitive_uvs"].numpy())
+        normal, bary = answer["primitive_normals"].numpy(), answer["primitive_uvs"].numpy()
+        return Hits(distance, face, normal, bary)
 
     def blocked(self, origins: NDArray[np.floating], directions: NDArray[np.floating]) -> NDArray[np.bool_]:
         """(N,) whether anything lies along each ray, for shadows."""
-        rays = np.concatenate([origins, directions], axis=1, dtype=np.float32)
+        rays = np.concatenate([origins, directions], axis=1).astype(np.float32)
         return self._scene.test_occlusions(self._tensor(rays)).numpy()

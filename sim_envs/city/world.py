@@ -15,7 +15,7 @@ from sim_envs.city.furniture import build_furniture, furniture_landmarks
 from sim_envs.city.ground import make_ground
 from sim_envs.city.kerbside import Place, furniture_places, parking_places
 from sim_envs.city.materials import Material
-from sim_envs.city.mesh import Mesh, merge, quads, turned
+from sim_envs.city.mesh import NO_TAG, Mesh, merge, quads, turned
 from sim_envs.city.models import PAINTS, car_mesh
 from sim_envs.city.moving import Box
 from sim_envs.city.raycast import Raycaster
@@ -38,6 +38,7 @@ class World:
         blocks: ground between the streets.
         buildings: houses.
         parked: truth boxes of parked cars (part of ``mesh``), identities from 1000 on.
+        signs: lettering, by the ``tag`` of the faces that show it.
         line: (2, 2) from where to where a vehicle drives, where there are no streets.
         indoor: neither sun nor sky.
     """
@@ -50,6 +51,7 @@ class World:
     blocks: list[Block] = field(default_factory=list)
     buildings: list[Building] = field(default_factory=list)
     parked: list[Box] = field(default_factory=list)
+    signs: list[str] = field(default_factory=list)
     line: NDArray[np.float64] = field(default_factory=lambda: np.zeros((2, 2)))
     indoor: bool = False
 
@@ -67,11 +69,18 @@ def make_city(config: CityConfig | None = None) -> World:
     graph = graph.with_landmarks(shops + furniture_landmarks(places))
     parked = [_parked(rngs[4], car, number) for number, car in enumerate(cars)]
     pieces = [make_ground(terrain, graph, blocks, config.sidewalk_m)]
-    pieces += [build(house, terrain) for house in houses]
+    signs = [house.shop.name for house in houses if house.shop is not None]
+    pieces += [build(house, terrain, sign) for house, sign in zip(houses, _sign_numbers(houses), strict=True)]
     pieces += [*build_furniture(rngs[5], places), *(mesh for mesh, _ in parked)]
     mesh = merge(pieces)
     boxes = [box for _, box in parked]
-    return World(f"city-{config.seed}", terrain, mesh, Raycaster(mesh), graph, blocks, houses, boxes)
+    return World(f"city-{config.seed}", terrain, mesh, Raycaster(mesh), graph, blocks, houses, boxes, signs)
+
+
+def _sign_numbers(houses: list[Building]) -> list[int]:
+    """Number of each house's sign, NO_TAG where it has no shop."""
+    shops = np.cumsum([house.shop is not None for house in houses]) - 1
+    return [int(n) if house.shop is not None else NO_TAG for house, n in zip(houses, shops, strict=True)]
 
 
 def _parked(rng: np.random.Generator, place: Place, number: int) -> tuple[Mesh, Box]:
