@@ -22,7 +22,7 @@ lint: .venv/test.stamp  ## style, spelling, types of the public API
 	$(BIN)/pyright
 
 bench: .venv/test.stamp  ## measure, and write docs/benchmarks.md
-	$(THREADS) $(BIN)/python -m bench
+	$(BIN)/python -m bench
 
 clean:  ## remove what the other targets made
 	rm -rf .venv out build *.egg-info .pytest_cache .ruff_cache
