@@ -101,7 +101,7 @@ def test_no_ray_that_meets_a_moving_thing_is_missed() -> None:
     drive = clean_drive()
     track = min(drive.tracks, key=lambda t: np.linalg.norm(t.position[0] - drive.state_at(0.0).position[0]))
     position, _ = track.at(np.zeros(1))
-    origin = position + [6.0, 4.0, 1.5]
+    origin = np.add(position, [6.0, 4.0, 1.5])
     rays = np.random.default_rng(0).normal(size=(4000, 3)) * 0.2 + (position - origin) / np.linalg.norm(
         position - origin
     )

@@ -27,7 +27,7 @@ def simulate(
     laps: int = 1,
     duration: float | None = None,
     moving_start: bool = False,
-    images: Annotated[bool, tyro.conf.FlagCreatePairsOn] = True,
+    images: bool = True,
     lidar: Literal["spinning", "solid_state"] = "spinning",
     channels: int | None = None,
     columns: int | None = None,
