@@ -20,7 +20,7 @@ class CityConfig:
         irregularity: 0 for a chessboard, 1 for crossings displaced by up to a sixth of a block.
         missing_streets: share of inner street sections left out, so that blocks merge.
         sidewalk_m: width of the sidewalks, metres.
-        slope: largest slope of the terrain, metres a metre.
+        slope: of the terrain where it is steep (twice its root mean square), metres a metre.
         shop_share: share of buildings with a shop on the ground floor.
         parked_share: share of parking places taken.
         tree_spacing_m: mean distance between street trees, metres.

@@ -16,7 +16,7 @@ _STEEL = (0.22, 0.24, 0.25)
 _WOOD = (0.30, 0.17, 0.08)
 _RED = (0.55, 0.04, 0.03)
 _BLUE = (0.04, 0.12, 0.45)
-_GLASS = (0.12, 0.15, 0.17)
+_GLASS = (0.30, 0.38, 0.42)
 _COLOURS = {"hydrant": "red", "bus stop": "blue", "bench": "brown"}
 
 
@@ -81,7 +81,7 @@ def _bus_stop(rng: np.random.Generator) -> Mesh:
         [
             *posts,
             box([-0.1, 0, 2.4], [1.3, 3.8, 0.10], Material.METAL, _BLUE),
-            box([-0.6, 0, 0.25], [0.03, 3.3, 1.95], Material.SHOP_GLASS, _GLASS),
+            box([-0.6, 0, 0.25], [0.03, 3.3, 1.95], Material.PANEL, _GLASS),
             box([-0.35, 0, 0.42], [0.38, 2.4, 0.05], Material.WOOD, _WOOD),
             box([-0.35, 0, 0.0], [0.08, 1.6, 0.42], Material.METAL, _STEEL),
             prism([0.75, 2.2, -0.1], (0.035, 0.035), 2.7, Material.METAL, _STEEL),
@@ -99,11 +99,11 @@ def _traffic_light(rng: np.random.Generator) -> Mesh:
     ]
     for i, colour in enumerate(glow):
         shade = colour if i == lit else tuple(0.12 * c for c in colour)
-        pieces.append(prism_lamp([0.22, 0, 3.28 - 0.32 * i], shade))
+        pieces.append(_round_lamp([0.22, 0, 3.28 - 0.32 * i], shade))
     return merge(pieces)
 
 
-def prism_lamp(centre: list[float], colour: tuple) -> Mesh:
+def _round_lamp(centre: list[float], colour: tuple) -> Mesh:
     """One round lamp of a traffic light, facing +x."""
     return blob(centre, [0.05, 0.11, 0.11], Material.LAMP, colour, cells=(12, 6))
 

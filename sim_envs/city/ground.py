@@ -18,6 +18,7 @@ from sim_envs.city.terrain import Terrain
 KERB_M = 0.14
 KERB_RADIUS_M = 4.0
 _CELL_M = 3.0
+_COUNTRY_M = 110.0
 _PAINT_M = 0.012
 _ASPHALT = (0.16, 0.16, 0.17)
 _KERB = (0.52, 0.51, 0.48)
@@ -29,7 +30,7 @@ _YELLOW = (0.75, 0.55, 0.10)
 
 def make_ground(terrain: Terrain, graph: RoadGraph, blocks: list[Block], sidewalk_m: float) -> Mesh:
     """Everything underfoot; streets lie at the height of the terrain, blocks a kerb above it."""
-    reach = np.abs(np.concatenate([block.corners for block in blocks])).max() + 90.0
+    reach = np.abs(np.concatenate([block.corners for block in blocks])).max() + _COUNTRY_M
     pieces = [_carriageway(terrain, reach)]
     pieces += [_block_ground(terrain, block, sidewalk_m) for block in blocks]
     pieces += [_markings(terrain, graph, edge) for edge in range(len(graph.edges))]
@@ -50,7 +51,10 @@ def _carriageway(terrain: Terrain, reach: float) -> Mesh:
     axis = np.linspace(-reach, reach, int(np.ceil(2 * reach / _CELL_M)) + 1)
     grid = terrain.lift(np.stack(np.meshgrid(axis, axis), axis=-1))
     corners = np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], axis=2)
-    return quads(corners, Material.ASPHALT, _ASPHALT)
+    middle = np.abs(corners[..., :2].mean(axis=2)).max(axis=-1).ravel()
+    outside = middle > reach - _COUNTRY_M
+    material = np.where(outside, Material.GRASS, Material.ASPHALT)
+    return quads(corners, material, np.where(outside[:, None], _GRASS, _ASPHALT))
 
 
 def _block_ground(terrain: Terrain, block: Block, sidewalk_m: float) -> Mesh:

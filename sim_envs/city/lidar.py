@@ -19,6 +19,7 @@ from sim_envs.errors import SimConfigError
 from slam.measurements import Scan
 
 _GOLDEN = 0.5 * (1.0 + np.sqrt(5.0))
+_TURNS = 43.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +177,7 @@ def rosette_rays(config: LidarConfig, index: int) -> NDArray[np.float64]:
     wedge prisms make it); the lines of one firing are spread across the azimuth.
     """
     firing = index * config.columns + np.arange(config.columns)
-    turns = firing[:, None] / config.columns * config.channels
+    turns = firing[:, None] / config.columns * _TURNS
     petal = 2.0 * np.pi * (turns * _GOLDEN + np.arange(config.channels) / config.channels)
     azimuth = 2.0 * np.pi * (turns * 0.3819660113 + np.arange(config.channels) / config.channels)
     half = np.radians(0.5 * (config.fov_deg[1] - config.fov_deg[0]))

@@ -58,6 +58,7 @@ class Material(IntEnum):
     HYDRANT = 23
     DOOR = 24
     BIKE = 25
+    PANEL = 26
 
 
 _S, _M = Semantic, Material
@@ -88,6 +89,7 @@ _TABLE: dict[Material, tuple[float, Semantic]] = {
     _M.HYDRANT: (0.60, _S.FURNITURE),
     _M.DOOR: (0.30, _S.BUILDING),
     _M.BIKE: (0.40, _S.CYCLIST),
+    _M.PANEL: (0.15, _S.FURNITURE),
 }
 
 REFLECTIVITY = np.array([_TABLE[m][0] for m in Material], np.float32)

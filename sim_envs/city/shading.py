@@ -30,6 +30,7 @@ _SIGN = int(Material.SIGN)
 _LAMP = int(Material.LAMP)
 _CAR_BODY = int(Material.CAR_BODY)
 _CAR_GLASS = int(Material.CAR_GLASS)
+_PANEL = int(Material.PANEL)
 _HAZE_M = 420.0
 _FEW = 2000
 _THREADS = min(4, os.cpu_count() or 1)
@@ -152,7 +153,7 @@ def _albedo(material, colour, size, tag, s, t, place, local, pixel, pixels, star
         tone = 0.03 if bright > 0.28 else 0.88
         for k in range(3):
             out[k] = out[k] * (1.0 - ink) + tone * ink
-    if material == _CAR_BODY:
+    if material in (_CAR_BODY, _PANEL):
         return 0.22
     return 0.6 if material == _CAR_GLASS else 0.0
 

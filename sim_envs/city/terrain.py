@@ -45,12 +45,12 @@ class Terrain:
 
 
 def make_terrain(rng: np.random.Generator, slope: float) -> Terrain:
-    """Hills with a largest slope of ``slope`` (the waves never exceed it together)."""
+    """Hills whose slope is ``slope`` where they are steep: twice its root mean square, seldom exceeded."""
     length = np.geomspace(*_WAVELENGTH_M, _WAVES)
     heading = rng.uniform(0.0, 2.0 * np.pi, _WAVES)
     number = 2.0 * np.pi / length
     share = rng.uniform(0.5, 1.0, _WAVES)
-    steepness = slope * share / share.sum()
+    steepness = slope * share / np.sqrt(2.0 * np.sum(share**2))
     waves = number[:, None] * np.stack([np.cos(heading), np.sin(heading)], axis=1)
     return Terrain(waves, rng.uniform(0.0, 2.0 * np.pi, _WAVES), steepness / number)
 
