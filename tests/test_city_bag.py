@@ -70,12 +70,14 @@ def test_points_come_back_with_time_ring_and_intensity(bag: Path, drive: Simulat
 def test_boxes_carry_identity_size_and_motion(bag: Path, drive: SimulatedDrive) -> None:
     arrays = messages(bag, "/ground_truth/boxes")
     first = arrays[0][1]
-    boxes = drive.boxes(0.0)
+    boxes = drive.boxes(0.0, 80.0)
     assert [d.id for d in first.detections] == [f"{b.kind}_{b.identity}" for b in boxes]
     assert [d.bbox.size.x for d in first.detections] == [b.size[0] for b in boxes]
-    objects = [m for _, m in messages(bag, "/ground_truth/objects")][: len(boxes)]
+    moving = [b for b in boxes if b.velocity.any()]
+    objects = [m for _, m in messages(bag, "/ground_truth/objects")][: len(moving)]
+    assert [m.child_frame_id for m in objects] == [f"{b.kind}_{b.identity}" for b in moving]
     speeds = [np.linalg.norm([m.twist.twist.linear.x, m.twist.twist.linear.y]) for m in objects]
-    np.testing.assert_allclose(speeds, [np.linalg.norm(b.velocity[:2]) for b in boxes], atol=1e-9)
+    np.testing.assert_allclose(speeds, [np.linalg.norm(b.velocity[:2]) for b in moving], atol=1e-9)
 
 
 def test_truth_images_and_static_frames_are_there(bag: Path, drive: SimulatedDrive) -> None:

@@ -3,9 +3,10 @@
 """A drive as a rosbag2 (mcap) that ROS 2 tools read.
 
 Topics: /points, /imu, /camera/<name>/image_raw and camera_info, /tf_static, /ground_truth/odom,
-/ground_truth/boxes (vision_msgs/Detection3DArray), and /ground_truth/objects: one nav_msgs/Odometry
-for each box at each time, child_frame_id as the box's id, because a Detection3D has no place for a
-velocity. A scan's header stamp is its first firing, its log time the end of its sweep.
+/ground_truth/boxes (vision_msgs/Detection3DArray: what moves or is parked within 80 m), and
+/ground_truth/objects: one nav_msgs/Odometry for each of those that moves, child_frame_id as the box's id,
+because a Detection3D has no place for a velocity. A scan's header stamp is its first firing, its log
+time the end of its sweep.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from slam.measurements import Image, ImuSample, Measurement, Scan
 
 _FOREVER = QosTime(9223372036, 854775807)
 _ODOM_HZ = 50.0
+_BOXES_M = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,10 +148,11 @@ class _Tape:
             yield stamp
             self.put("/ground_truth/odom", stamp, self.ros.odometry(stamp, self.drive.state_at(np.array([time]))))
             if number % every == 0:
-                boxes = self.drive.boxes(time)
+                boxes = self.drive.boxes(time, _BOXES_M)
                 self.put("/ground_truth/boxes", stamp, self.ros.boxes(stamp, boxes))
                 for box in boxes:
-                    self.put("/ground_truth/objects", stamp, self.ros.moving(stamp, box))
+                    if box.velocity.any():
+                        self.put("/ground_truth/objects", stamp, self.ros.moving(stamp, box))
         yield np.iinfo(np.int64).max
 
 

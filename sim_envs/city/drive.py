@@ -205,9 +205,13 @@ class SimulatedDrive:
         """Exact motion of base_link at (N,) seconds since the start."""
         return self.motion.at(time_s)
 
-    def boxes(self, time_s: float) -> list[Box]:
-        """Truth about all that moves, and about parked cars, at one time."""
-        return boxes_at(self.tracks, time_s) + self.world.parked
+    def boxes(self, time_s: float, within_m: float = np.inf) -> list[Box]:
+        """Truth about all that moves, and about parked cars, at one time, not further than so from the vehicle."""
+        boxes = boxes_at(self.tracks, time_s) + self.world.parked
+        if not np.isfinite(within_m):
+            return boxes
+        place = self.motion.pose(time_s)[1][0]
+        return [box for box in boxes if np.hypot(*(box.centre - place)[:2]) <= within_m]
 
 
 def simulate_drive(world: World, config: DriveConfig | None = None) -> SimulatedDrive:

@@ -18,6 +18,9 @@ from sim_envs.city.mesh import Mesh
 from sim_envs.errors import RaycastError
 
 
+_FEW = 4096
+
+
 @dataclass(frozen=True, slots=True)
 class Hits:
     """Where N rays met triangles.
@@ -67,7 +70,7 @@ class Raycaster:
         rays = np.empty((len(directions), 6), np.float32)
         rays[:, :3] = origins
         rays[:, 3:] = directions
-        answer = self._scene.cast_rays(self._tensor(rays))
+        answer = self._scene.cast_rays(self._tensor(rays), nthreads=1 if len(rays) < _FEW else 0)
         distance = answer["t_hit"].numpy()
         face = np.where(np.isfinite(distance), answer["primitive_ids"].numpy().astype(np.int64), -1)
         normal, bary = answer["primitive_normals"].numpy(), answer["primitive_uvs"].numpy()

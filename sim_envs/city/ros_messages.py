@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -73,7 +74,7 @@ class RosMessages:
         zeros = np.zeros(9)
         message = self._type("sensor_msgs/msg/Imu")(
             header=self.header(sample.stamp_ns, "imu"),
-            orientation=self._quaternion(np.eye(3)),
+            orientation=self._type("geometry_msgs/msg/Quaternion")(x=0.0, y=0.0, z=0.0, w=1.0),
             orientation_covariance=_UNKNOWN,
             angular_velocity=vector(*map(float, sample.gyro)),
             angular_velocity_covariance=zeros,
@@ -135,25 +136,28 @@ class RosMessages:
         """nav_msgs/Odometry of base_link in map; the twist is in base_link, as REP-147 and the message say."""
         rotation = state.rotation[0]
         velocity = rotation.T @ state.velocity[0]
-        return self._odometry(stamp_ns, "base_link", state.position[0], rotation, velocity, state.angular_rate[0])
+        pose = self._pose(state.position[0], rotation)
+        return self._odometry(stamp_ns, "base_link", pose, velocity, state.angular_rate[0])
 
     def moving(self, stamp_ns: int, box: Box) -> bytes:
         """nav_msgs/Odometry of one box's centre in map; its twist, in the box's frame, tells the velocity."""
-        rotation = Rotation.from_euler("z", box.yaw).as_matrix()
-        return self._odometry(stamp_ns, box_id(box), box.centre, rotation, rotation.T @ box.velocity, np.zeros(3))
+        c, s = math.cos(box.yaw), math.sin(box.yaw)
+        x, y, z = box.velocity.tolist()
+        velocity = np.array([c * x + s * y, c * y - s * x, z])
+        return self._odometry(stamp_ns, box_id(box), self._upright(box), velocity, np.zeros(3))
 
     def boxes(self, stamp_ns: int, boxes: Sequence[Box]) -> bytes:
         """vision_msgs/Detection3DArray in map; ``id`` stays with each object."""
         detection, hypothesis = self._vision("Detection3D"), self._vision("ObjectHypothesis")
         with_pose, bounds = self._vision("ObjectHypothesisWithPose"), self._vision("BoundingBox3D")
         covariance = self._type("geometry_msgs/msg/PoseWithCovariance")
-        header = self.header(stamp_ns, "map")
+        header, zeros = self.header(stamp_ns, "map"), np.zeros(36)
         detections = []
         for box in boxes:
-            pose = self._pose(box.centre, Rotation.from_euler("z", box.yaw).as_matrix())
+            pose = self._upright(box)
             result = with_pose(
                 hypothesis=hypothesis(class_id=box.kind, score=1.0),
-                pose=covariance(pose=pose, covariance=np.zeros(36)),
+                pose=covariance(pose=pose, covariance=zeros),
             )
             size = self._type("geometry_msgs/msg/Vector3")(*box.size.tolist())
             shape = bounds(center=pose, size=size)
@@ -166,19 +170,24 @@ class RosMessages:
         stamp = self._type("builtin_interfaces/msg/Time")(sec=second, nanosec=nano)
         return self._type("std_msgs/msg/Header")(stamp=stamp, frame_id=frame)
 
-    def _odometry(
-        self, stamp_ns: int, child: str, position: NDArray, rotation: NDArray, velocity: NDArray, rate: NDArray
-    ) -> bytes:
+    def _odometry(self, stamp_ns: int, child: str, pose: Any, velocity: NDArray, rate: NDArray) -> bytes:
         vector, zeros = self._type("geometry_msgs/msg/Vector3"), np.zeros(36)
         twist = self._type("geometry_msgs/msg/Twist")(linear=vector(*velocity.tolist()), angular=vector(*rate.tolist()))
         posed, twisted = self._type("geometry_msgs/msg/PoseWithCovariance"), "geometry_msgs/msg/TwistWithCovariance"
         message = self._type("nav_msgs/msg/Odometry")(
             header=self.header(stamp_ns, "map"),
             child_frame_id=child,
-            pose=posed(pose=self._pose(position, rotation), covariance=zeros),
+            pose=posed(pose=pose, covariance=zeros),
             twist=self._type(twisted)(twist=twist, covariance=zeros),
         )
         return self._bytes(message)
+
+    def _upright(self, box: Box) -> Any:
+        """geometry_msgs/Pose of a box: turned about +z alone."""
+        point = self._type("geometry_msgs/msg/Point")(*box.centre.tolist())
+        half = 0.5 * box.yaw
+        turn = self._type("geometry_msgs/msg/Quaternion")(x=0.0, y=0.0, z=math.sin(half), w=math.cos(half))
+        return self._type("geometry_msgs/msg/Pose")(position=point, orientation=turn)
 
     def _pose(self, position: NDArray[np.float64], rotation: NDArray[np.float64]) -> Any:
         point = self._type("geometry_msgs/msg/Point")(*position.tolist())
