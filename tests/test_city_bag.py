@@ -125,9 +125,10 @@ def test_a_drive_with_faults_is_recorded_with_them(drive: SimulatedDrive, tmp_pa
 
 def test_the_command_leaves_bag_truth_and_metrics(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     words = ["--world", "corridor", "--duration", "1", "--channels", "8", "--columns", "128", "--no-images"]
-    assert main(["simulate", "--out", str(tmp_path), *words, "--fault", "imu:off:0.2:0.4", "--quiet"]) == 0
+    faults = ["--fault", "imu:off:0.2:0.4", "--fault", "lidar:slow:0.5:1:2"]
+    assert main(["simulate", "--out", str(tmp_path), *words, *faults, "--quiet"]) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert (metrics["scans"], metrics["imu_samples"], metrics["faults"]) == (10, 161, ["imu:off:0.2:0.4"])
+    assert (metrics["scans"], metrics["imu_samples"], metrics["faults"]) == (8, 161, faults[1::2])
     assert (tmp_path / "ground_truth.tum").read_text().count("\n") >= 100
     assert main(["simulate", "--out", str(tmp_path), *words]) == 2
     assert main(["simulate", "--out", str(tmp_path / "b"), "--fault", "wing:off"]) == 2

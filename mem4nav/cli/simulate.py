@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
@@ -15,6 +15,8 @@ from mem4nav.cli.console import Terminal
 if TYPE_CHECKING:
     from sim_envs.city import SimulatedDrive
     from sim_envs.city.bag import BagCounts
+
+_FAULT = "SENSOR:KIND[:START[:END[:AMOUNT]]]"
 
 
 def simulate(
@@ -28,10 +30,11 @@ def simulate(
     duration: float | None = None,
     moving_start: bool = False,
     images: bool = True,
+    image_rate: float = 5.0,
     lidar: Literal["spinning", "solid_state"] = "spinning",
     channels: int | None = None,
     columns: int | None = None,
-    fault: Annotated[tuple[str, ...], tyro.conf.arg(metavar="SENSOR:KIND[:START[:END[:AMOUNT]]]")] = (),
+    fault: Annotated[tyro.conf.UseAppendAction[tuple[str, ...]], tyro.conf.arg(metavar=_FAULT)] = (),
     rain: float = 0.0,
     kidnap: float | None = None,
     quiet: bool = False,
@@ -52,54 +55,34 @@ def simulate(
         duration: stop after so many seconds.
         moving_start: begin and end at speed instead of standing.
         images: render and record camera pictures too (slower than the rest together).
+        image_rate: pictures a second.
         lidar: all round in rings, or a rosette forward that never repeats.
         channels: rings of the LiDAR.
         columns: firings a sweep.
-        fault: sensors that fail, as imu:off:10:11.
+        fault: a sensor that fails, as imu:off:10:11; may be given again.
         rain: mm/h on the LiDAR.
         kidnap: put the vehicle 4 m aside and turn it by 86 degrees at this time, seconds.
         quiet: say nothing but errors.
     """
     # Imported here, so that --help and a mistyped option answer at once.
-    from sim_envs.city import CityConfig, CorridorConfig, make_city, make_corridor, simulate_drive
-    from sim_envs.city.faults import Fault, parse_fault
+    from sim_envs import city
 
     terminal = Terminal(quiet)
     begun = time.perf_counter()
-    faults = [parse_fault(text) for text in fault]
+    faults = [city.parse_fault(text) for text in fault]
     if rain > 0.0:
-        faults.append(Fault("lidar", "rain", amount=rain))
-    config = _drive_config(seed, length, speed, laps, duration, moving_start, lidar, channels, columns, kidnap)
-    built = make_city(CityConfig(seed=seed)) if world == "city" else make_corridor(CorridorConfig(seed=seed))
-    drive = simulate_drive(built, config).with_faults(*faults)
+        faults.append(city.Fault("lidar", "rain", amount=rain))
+    sensor = city.lidar_preset(lidar, channels, columns)
+    driving = city.DrivingConfig(speed=speed, laps=laps, moving_start=moving_start)
+    cameras = (city.CameraConfig(rate_hz=image_rate),)
+    moved = None if kidnap is None else city.KidnapConfig(kidnap)
+    config = city.DriveConfig(seed, length, duration, driving, sensor, cameras=cameras, kidnap=moved)
+    town, tunnel = city.CityConfig(seed=seed), city.CorridorConfig(seed=seed)
+    built = city.make_city(town) if world == "city" else city.make_corridor(tunnel)
+    drive = city.simulate_drive(built, config).with_faults(*faults)
     counts = _record(drive, out, images, terminal)
     _results(drive, counts, out, [*fault], time.perf_counter() - begun)
     terminal.say(f"{drive.duration_s:.1f} s simulated in {time.perf_counter() - begun:.1f} s: {out / 'bag'}")
-
-
-def _drive_config(
-    seed: int,
-    length: float,
-    speed: float,
-    laps: int,
-    duration: float | None,
-    moving_start: bool,
-    lidar: Literal["spinning", "solid_state"],
-    channels: int | None,
-    columns: int | None,
-    kidnap: float | None,
-) -> Any:
-    from sim_envs.city import DriveConfig, DrivingConfig, KidnapConfig
-    from sim_envs.city.lidar import lidar_preset
-
-    return DriveConfig(
-        seed=seed,
-        length_m=length,
-        duration_s=duration,
-        driving=DrivingConfig(speed=speed, laps=laps, moving_start=moving_start),
-        lidar=lidar_preset(lidar, channels, columns),
-        kidnap=None if kidnap is None else KidnapConfig(kidnap),
-    )
 
 
 def _record(drive: SimulatedDrive, out: Path, images: bool, terminal: Terminal) -> BagCounts:

@@ -7,7 +7,7 @@ from sim_envs.city.config import CityConfig, CorridorConfig
 from sim_envs.city.drive import DriveConfig, KidnapConfig, SimulatedDrive, simulate_drive
 from sim_envs.city.faults import Fault, parse_fault
 from sim_envs.city.imu import ImuConfig
-from sim_envs.city.lidar import LidarConfig
+from sim_envs.city.lidar import LidarConfig, lidar_preset
 from sim_envs.city.traffic import TrafficConfig
 from sim_envs.city.trajectory import DrivingConfig
 from sim_envs.city.world import World, make_city, make_corridor
@@ -25,6 +25,7 @@ __all__ = [
     "SimulatedDrive",
     "TrafficConfig",
     "World",
+    "lidar_preset",
     "make_city",
     "make_corridor",
     "parse_fault",

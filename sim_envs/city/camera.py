@@ -55,6 +55,9 @@ class CameraConfig:
             size = f"{self.width} x {self.height} pixels, {self.fov_deg} degrees, {self.samples} samples"
             raise SimConfigError(f"camera {self.name}: {size}: no picture")
 
+        if self.rate_hz <= 0.0:
+            raise SimConfigError(f"camera {self.name}: {self.rate_hz} pictures a second: it must be positive")
+
     def calibration(self) -> Camera:
         """As odometry and detection take it."""
         focal = 0.5 * self.width / np.tan(np.radians(0.5 * self.fov_deg))

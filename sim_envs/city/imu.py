@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,10 +71,11 @@ class ImuReadings:
     gyro_bias: NDArray[np.float64]
     accel_bias: NDArray[np.float64]
 
-    def samples(self, start_ns: int) -> list[ImuSample]:
+    def samples(self, start_ns: int) -> Iterator[ImuSample]:
         """As measurements stamped from ``start_ns`` on."""
         stamps = start_ns + np.rint(self.time_s * 1e9).astype(np.int64)
-        return [ImuSample(int(t), w, a) for t, w, a in zip(stamps, self.gyro, self.accel, strict=True)]
+        for stamp, gyro, accel in zip(stamps, self.gyro, self.accel, strict=True):
+            yield ImuSample(int(stamp), gyro.copy(), accel.copy())
 
 
 def read_imu(motion: Motion, T_base_imu: NDArray[np.float64], config: ImuConfig, seed: int) -> ImuReadings:

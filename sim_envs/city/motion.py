@@ -36,13 +36,12 @@ class State:
 
 
 class Motion(Protocol):
-    """Anything that says where base_link is at any time.
+    """Anything that says where base_link is at any time."""
 
-    Attributes:
-        duration_s: it is defined from 0 to this time.
-    """
-
-    duration_s: float
+    @property
+    def duration_s(self) -> float:
+        """It is defined from 0 to this time."""
+        ...
 
     def at(self, time_s: ArrayLike) -> State:
         """State at (N,) times."""

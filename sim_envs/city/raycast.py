@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from sim_envs.city.mesh import Mesh
 from sim_envs.errors import RaycastError
 
-
 _FEW = 4096
 
 

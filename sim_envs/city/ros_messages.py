@@ -31,7 +31,8 @@ _VISION = {
     "vision_msgs/msg/Detection3DArray": "std_msgs/Header header\nvision_msgs/Detection3D[] detections\n",
 }
 POINT = np.dtype([("x", "<f4"), ("y", "<f4"), ("z", "<f4"), ("intensity", "<f4"), ("ring", "<u2"), ("t", "<u4")])
-_DATATYPES = {"<f4": 7, "<u2": 4, "<u4": 6}
+_F4, _U2, _U4 = 7, 4, 6
+_FIELDS = (("x", 0, _F4), ("y", 4, _F4), ("z", 8, _F4), ("intensity", 12, _F4), ("ring", 16, _U2), ("t", 18, _U4))
 _UNKNOWN = np.concatenate([[-1.0], np.zeros(8)])
 
 
@@ -52,14 +53,11 @@ class RosMessages:
         rows["ring"] = rings
         rows["t"] = 0 if scan.offsets_ns is None else scan.offsets_ns
         field = self._type("sensor_msgs/msg/PointField")
-        offsets = [POINT.fields[name][1] for name in POINT.names]
-        kinds = [_DATATYPES[POINT.fields[name][0].str] for name in POINT.names]
-        described = zip(POINT.names, offsets, kinds, strict=True)
         message = self._type("sensor_msgs/msg/PointCloud2")(
             header=self.header(scan.stamp_ns, "lidar"),
             height=1,
             width=count,
-            fields=[field(name=name, offset=at, datatype=kind, count=1) for name, at, kind in described],
+            fields=[field(name=name, offset=at, datatype=kind, count=1) for name, at, kind in _FIELDS],
             is_bigendian=False,
             point_step=POINT.itemsize,
             row_step=POINT.itemsize * count,
