@@ -1,0 +1,75 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Simulated drives, recorded once as rosbag2 (mcap) under out/bench/drives and read from there."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+from bench.places import OUT, ROOT
+
+SEEDS = (1, 2, 3)
+HELD_OUT = (11, 12, 13)
+KIDNAPPED_AT_S = 15.0
+SETTINGS = b"1"
+"""Change it together with ``drive``: bags of other settings are not taken then."""
+
+
+def bags(kind: str, seeds: Iterable[int]) -> dict[int, Path]:
+    """Bag folder of each seed's drive, recorded first where it is not there yet, two at a time.
+
+    Args:
+        kind: "city" (loops of 300 m), "corridor", "kidnap" (20 s of the city) or "small" (the loop with few rays).
+    """
+    folder = _folder()
+    paths = {seed: folder / f"{kind}-{seed}" for seed in seeds}
+    missing = [(kind, seed, path) for seed, path in paths.items() if not path.exists()]
+    if missing:
+        with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+            list(pool.map(_record, *zip(*missing, strict=True)))
+    return paths
+
+
+def _folder() -> Path:
+    """Named after the simulator's source and the drives' settings, so that no bag of another simulator is taken."""
+    sources = sorted((ROOT / "sim_envs" / "city").glob("*.py"))
+    digest = hashlib.sha256(SETTINGS + b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+    drives = OUT / "drives"
+    (drives / digest).mkdir(parents=True, exist_ok=True)
+    for old in sorted(drives.iterdir(), key=lambda path: path.stat().st_mtime)[:-2]:
+        shutil.rmtree(old, ignore_errors=True)
+    return drives / digest
+
+
+def _record(kind: str, seed: int, path: Path) -> None:
+    from sim_envs.city.bag import write_bag
+
+    write_bag(drive(kind, seed), path)
+
+
+def drive(kind: str, seed: int):
+    """The simulated drive itself, a ``SimulatedDrive``."""
+    from sim_envs.city import (
+        CityConfig,
+        CorridorConfig,
+        DriveConfig,
+        KidnapConfig,
+        LidarConfig,
+        make_city,
+        make_corridor,
+        simulate_drive,
+    )
+
+    world = make_corridor(CorridorConfig(seed=seed)) if kind == "corridor" else make_city(CityConfig(seed=seed))
+    config = DriveConfig(seed=seed)
+    if kind == "kidnap":
+        config = replace(config, kidnap=KidnapConfig(time_s=KIDNAPPED_AT_S), duration_s=KIDNAPPED_AT_S + 5.0)
+    if kind == "small":
+        config = replace(config, lidar=LidarConfig(channels=16, columns=360))
+    return simulate_drive(world, config)

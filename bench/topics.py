@@ -1,0 +1,40 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""The topics there are, in the order of the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One module of this folder that measures something.
+
+    Attributes:
+        name: of the module, and of the JSON it leaves.
+        title: heading of its section.
+        limit_s: it is stopped after so long.
+        threads: threads a numerical library may use; 0 leaves that to the library.
+        usual: part of a run that names no topics.
+    """
+
+    name: str
+    title: str
+    limit_s: int
+    threads: int = 1
+    usual: bool = True
+
+
+TOPICS = (
+    Topic("kitti_speed", "KITTI drive 0005: CPU time of a scan", 300),
+    Topic("kitti_accuracy", "KITTI drives 0005 and 0052: accuracy", 240),
+    Topic("kitti_camera", "KITTI drive 0052: the first scans, held against the camera", 180),
+    Topic("recordings", "Other recordings: deskewing, propagation, the trajectory error itself", 120),
+    Topic("city", "City: loops of 300 m", 900),
+    Topic("bag_replay", "Unpaced replay of bags, and the first start", 240, threads=0),
+    Topic("faults", "Faults of messages, clocks and sensors", 1200),
+    Topic("health", "Corridor and kidnapping", 420),
+    Topic("soak", "An hour round a loop", 1800, usual=False),
+)
+BY_NAME = {topic.name: topic for topic in TOPICS}
