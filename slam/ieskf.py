@@ -157,16 +157,6 @@ def _integrate(seconds, gyro, accel, use_gyro, use_accel, density, tau_density, 
     return P
 
 
-def bent(path: Path, end: FilterState) -> Path:
-    """The path, bent evenly so that it ends at the pose of ``end``: how the body moved, in hindsight."""
-    seconds = (path.stamps_ns - path.stamps_ns[0]) * 1e-9
-    turn, shift = so3.log(path.R[-1].T @ end.R), end.position - path.position[-1]
-    rate = 1.0 / seconds[-1]
-    R = np.array([a @ so3.exp(turn * (s * rate)) for a, s in zip(path.R, seconds, strict=True)])
-    moved = path.position + np.outer(seconds * rate, shift)
-    return Path(path.stamps_ns, R, moved, path.velocity + shift * rate, path.gyro + turn * rate)
-
-
 def predict(state: FilterState, steps: Steps, tau_density: float = 0.0) -> tuple[FilterState, Path]:
     """Carry mean and covariance along ``steps``; returns the state at their end and the poses on the way."""
     n = len(steps.stamps_ns)

@@ -144,12 +144,18 @@ def _fit(a, node, origin, rules):
 
 
 @njit(cache=True)
-def insert(a, points, R, t, seen, rules):
-    """Add points (N, 3) of a sensor frame, placed by R, t, to the map. Needs room for N new nodes and roots."""
+def insert(a, points, rotations, translations, seen, rules):
+    """Add points to the map. Needs room for N new nodes and roots.
+
+    ``points`` (N, >=3) are placed by rotations[k], translations[k] of K, where k is column 3 in K - 1 steps.
+    """
+    last = len(rotations) - 1
     inv = 1.0 / rules.voxel
     origin = np.empty(3)
     for i in range(len(points)):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+        k = np.int64(points[i, 3] * last + 0.5) if last > 0 else 0
+        R, t = rotations[k], translations[k]
         x = R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz + t[0]
         y = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz + t[1]
         z = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz + t[2]
@@ -313,8 +319,14 @@ class PlaneMap:
 
     def insert(self, points: NDArray[np.float64], R: NDArray[np.float64], t: NDArray[np.float64], seen: int) -> None:
         """Add (N, 3) points of a sensor frame placed in odom by R (3, 3), t (3,); ``seen`` is the scan's number."""
+        self.insert_bent(points, (R[None], t[None]), seen)
+
+    def insert_bent(
+        self, points: NDArray[np.float64], poses: tuple[NDArray[np.float64], NDArray[np.float64]], seen: int
+    ) -> None:
+        """Add (N, 4) points x, y, z, share, each placed by the pose of its share; see ``slam.deskew.bend``."""
         self._make_room(len(points))
-        insert(self.arrays, points, R, t, seen, self.rules)
+        insert(self.arrays, points, *poses, seen, self.rules)
 
     def forget(self, position: NDArray[np.float64], seen: int) -> None:
         """Drop what is out of reach of ``position`` or too old, a share of the table at each call."""

@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from slam import so3
 from slam.bundle import ScanBundle
 from slam.calibration import Calibration
-from slam.deskew import motion_within, poses_at
+from slam.deskew import bend, motion_within, poses_at
 from slam.downsample import Downsampler
 from slam.gravity import GravityWatch, starting_covariance, starting_state
 from slam.health import HealthMonitor
-from slam.ieskf import BG, POS, THETA, VEL, FilterState, Path, Steps, bent, predict
+from slam.ieskf import BG, VEL, FilterState, Path, Steps, predict
 from slam.inertial import Inertial, modelled_steps
-from slam.lidar_update import Alignment, align
+from slam.lidar_update import Alignment, align, stiffness
 from slam.measurements import Scan
 from slam.octree import PlaneMap
 from slam.odometry_config import OdometryConfig
@@ -32,6 +32,7 @@ START_CORRECTIONS = 3
 TOLERATED_BLUR_M = 0.03
 LEVER_M = 20.0
 FARTHEST_EXTRAPOLATION_S = 1.0
+TURN_RATE_GAIN = 0.6
 ON_STORED_MAP = {"max_iterations": 40, "coarse_iterations": 20, "gate_shrink": 0.8}
 """The first scan on a stored map starts from a rough pose: it takes its time."""
 USUAL_PERIOD_NS = 100_000_000
@@ -43,12 +44,12 @@ class _Prediction:
 
     state: FilterState
     path: Path
-    steps: Steps
+    stiffness: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """A scan in the body frame at its end: (N, 3) for the map, (M, 3) to match."""
+    """A scan in the body frame at its end: rows of x, y, z and share of the path."""
 
     dense: NDArray[np.float64]
     matching: NDArray[np.float64]
@@ -106,16 +107,14 @@ class Odometry:
             return self._extrapolated(bundle.scan, problem, clock)
         prediction = self._predict(bundle)
         points = self._prepare(bundle.scan, prediction.path)
-        alignment = self._align(prediction.state, points)
+        alignment = self._align(prediction, points)
         if self._starts_in_motion(prediction, alignment):
             prediction, points, alignment = self._correct_start(bundle, prediction, alignment)
         elif self._doubts_imu(alignment):
             prediction, points, alignment = self._without_imu(bundle, prediction, points, alignment)
-        if self._was_blurred(bundle, prediction, alignment):
-            prediction, points, alignment = self._sharpen(bundle, prediction, alignment)
         health = self._settle(prediction, alignment)
         self._settle_gravity()
-        self._extend_map(points, health)
+        self._extend_map(prediction, points, health)
         return self._result(bundle.scan, prediction.path, alignment, health, clock)
 
     # what comes before: sensors, time, the first state
@@ -174,6 +173,7 @@ class Odometry:
         prediction = self._predict_from(self.state, bundle.end_ns)
         if self._scans == 0:
             _forget_motion(prediction.state.P)
+            return replace(prediction, stiffness=1.0)
         return prediction
 
     def _predict_from(self, state: FilterState, end_ns: int, *, trust_imu: bool = True) -> _Prediction:
@@ -183,24 +183,29 @@ class Odometry:
             steps = source.steps(state.stamp_ns, end_ns, rate)
         else:
             steps = modelled_steps(state.stamp_ns, end_ns, self.config.motion)
-        return _Prediction(*predict(state, steps), steps)
+        prior, path = predict(state, steps)
+        return _Prediction(prior, path, stiffness(state, prior))
 
     def _prepare(self, scan: Scan, path: Path) -> _Points:
         c = self.config.scan
         timed = scan if c.deskew else replace(scan, offsets_ns=None)
-        bins, rotations, translations = motion_within(timed, path, self.T_body_lidar)
-        limits = (c.min_range_m, c.max_range_m)
-        dense = self._downsampler.centroids(scan.points, bins, rotations, translations, limits, c.map_voxel_m)[0][:, :3]
+        undoing = motion_within(timed, path, self.T_body_lidar)
+        dense, _, _ = self._downsampler.centroids(
+            scan.points, undoing, (c.min_range_m, c.max_range_m), c.map_voxel_m
+        )
         return _Points(dense, self._downsampler.first(dense, c.match_voxel_m))
 
-    def _align(self, prior: FilterState, points: _Points) -> Alignment | None:
+    def _align(self, prediction: _Prediction, points: _Points) -> Alignment | None:
         """None for a scan with nothing to register against: the first of a segment."""
         if not len(self.map):
             return None
         settings = self.config.registration
         if self._scans == 0:
             settings = replace(settings, **ON_STORED_MAP)
-        return align(self.map, points.matching, prior, self.T_body_lidar[:3, 3], settings, self.config.health)
+        lever = self.T_body_lidar[:3, 3]
+        return align(
+            self.map, points.matching, prediction.state, lever, settings, self.config.health, prediction.stiffness
+        )
 
     def _settle(self, prediction: _Prediction, alignment: Alignment | None) -> Health:
         """Accept the update, or go on with the prediction where the scan does not fit."""
@@ -213,22 +218,9 @@ class Odometry:
             if fits:
                 self.state = alignment.state
         elapsed_s = (self.state.stamp_ns - before.stamp_ns) * 1e-9
-        self._turn_rate = so3.log(before.R.T @ self.state.R) / elapsed_s
+        measured = so3.log(before.R.T @ self.state.R) / elapsed_s
+        self._turn_rate = self._turn_rate + TURN_RATE_GAIN * (measured - self._turn_rate)
         return health
-
-    def _was_blurred(self, bundle: ScanBundle, prediction: _Prediction, alignment: Alignment | None) -> bool:
-        """Whether the update shows that the motion within the scan was undone wrongly."""
-        if alignment is None or bundle.scan.offsets_ns is None:
-            return False
-        change = alignment.state.minus(prediction.state)
-        blur = np.linalg.norm(change[POS]) + LEVER_M * np.linalg.norm(change[THETA])
-        return bool(blur > TOLERATED_BLUR_M)
-
-    def _sharpen(self, bundle: ScanBundle, prediction: _Prediction, alignment: Alignment):
-        """Undo the motion within the scan again, as the update shows it, and register once more."""
-        prediction = replace(prediction, path=bent(prediction.path, alignment.state))
-        points = self._prepare(bundle.scan, prediction.path)
-        return prediction, points, self._align(prediction.state, points)
 
     def _doubts_imu(self, alignment: Alignment | None) -> bool:
         """A scan that does not fit where the IMU puts it may fit where the motion model does."""
@@ -241,7 +233,7 @@ class Odometry:
         assert self.state is not None and alignment is not None
         other = self._predict_from(self.state, bundle.end_ns, trust_imu=False)
         other_points = self._prepare(bundle.scan, other.path)
-        second = self._align(other.state, other_points)
+        second = self._align(other, other_points)
         if second is None or not self._health.is_usual(second):
             return prediction, points, alignment
         self._say(bundle.scan.stamp_ns, f"the IMU contradicts the scan ({alignment.share:.0%} fit): left out")
@@ -271,7 +263,7 @@ class Odometry:
             self.map.insert(self._prepare(first.scan, laid.path).dense, laid.state.R, laid.state.position, 0)
             prediction = self._predict_from(laid.state, bundle.end_ns)
             points = self._prepare(bundle.scan, prediction.path)
-            alignment = self._align(prediction.state, points)
+            alignment = self._align(prediction, points)
         speed = float(np.linalg.norm(start.velocity))
         self._say(bundle.scan.stamp_ns, f"in motion at the first scan ({speed:.2f} m/s): laid anew with that motion")
         self._first = None
@@ -285,13 +277,15 @@ class Odometry:
             angle = np.degrees(np.linalg.norm(so3.log(self.gravity.tilt)))
             self._say(settled.stamp_ns, f"gravity settled in motion: odom is {angle:.2f} deg off level")
 
-    def _extend_map(self, points: _Points, health: Health) -> None:
+    def _extend_map(self, prediction: _Prediction, points: _Points, health: Health) -> None:
         assert self.state is not None
         if health.state is State.LOST and self._health.lost >= self.config.health.new_segment_scans:
             self._say(self.state.stamp_ns, f"lost for {self._health.lost} scans: segment {self.segment + 1} starts")
             self._new_segment()
         if self._health.doubted == 0:
-            self.map.insert(points.dense, self.state.R, self.state.position, self._scans)
+            prior = prediction.state
+            poses = bend(prior.R, prior.position, self.state.R, self.state.position, prediction.stiffness)
+            self.map.insert_bent(points.dense, poses, self._scans)
         self.map.forget(self.state.position, self._scans)
         self._scans += 1
 

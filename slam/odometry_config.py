@@ -70,7 +70,7 @@ class RegistrationConfig:
     """Rotation below which the iteration stops, degrees."""
     converged_m: float = 0.00015
     """Translation below which the iteration stops, metres."""
-    independent_points: float = 1e9
+    independent_points: float = 300.0
     """Neighbouring points share their planes' errors: so many count as independent, the rest repeats them."""
 
 
@@ -110,7 +110,7 @@ class ImuConfig:
 class MotionConfig:
     """How the platform may move where no IMU tells."""
 
-    turn_density: float = 0.3
+    turn_density: float = 0.05
     """Turn-rate noise while the gyroscope is silent or saturated, rad/s/sqrt(Hz)."""
     velocity_density: float = 3.0
     """Velocity noise without a usable accelerometer, m/s^2/sqrt(Hz)."""

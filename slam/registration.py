@@ -3,7 +3,8 @@
 """The LiDAR measurement: points against the planes of the map (Yuan et al. 2022, sections III-C and IV).
 
 For each point the plane with the highest probability among its voxel and, if none fits, the nearest neighbour
-voxel; residual z = -n^T(R p + t - q), Jacobian H = [(p x R^T n)^T, n^T] in the error order [theta, position].
+voxel; residual z = -n^T(R p + t - q), Jacobian H = s [(p x R^T n)^T, n^T] in the error order [theta, position], where s
+is the part of the correction that the point takes (1 for a rigid scan).
 """
 
 from __future__ import annotations
@@ -138,16 +139,18 @@ def _step(fraction):
 
 
 @njit(cache=True)
-def _accumulate(a, points, R, t, lever, pose_cov, noise, voxel, A, b, N):
+def _accumulate(a, points, rotations, translations, stiffness, lever, pose_cov, noise, voxel, A, b, N):
     """Sums over all points into A (6, 6), b (6,), N (3, 3); returns known, matched, sum of squares, weight."""
-    best, point = np.empty(5), np.empty(3)
+    best, point, h = np.empty(5), np.empty(3), np.empty(6)
     work = (np.empty(64, np.int64), np.empty((64, 3)), np.empty(3))
     variance, spread = np.empty(6), np.empty(6)
-    margin = 3.0 * math.sqrt(pose_cov[1])
-    h = np.empty(6)
+    margin, last = 3.0 * math.sqrt(pose_cov[1]), len(rotations) - 1
     known, matched, squares, weight = 0, 0, 0.0, 0.0
     for i in range(len(points)):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
+        k = np.int64(points[i, 3] * last + 0.5)
+        share = stiffness + (1.0 - stiffness) * points[i, 3]
+        R, t = rotations[k], translations[k]
         rx = R[0, 0] * px + R[0, 1] * py + R[0, 2] * pz
         ry = R[1, 0] * px + R[1, 1] * py + R[1, 2] * pz
         rz = R[2, 0] * px + R[2, 1] * py + R[2, 2] * pz
@@ -158,20 +161,20 @@ def _accumulate(a, points, R, t, lever, pose_cov, noise, voxel, A, b, N):
         known += best[4] > 0.0
         if best[1] < 0.0:
             continue
-        p, distance = a.planes[np.int64(best[1])], best[2]
-        w = 1.0 / best[3]
+        p, distance, w = a.planes[np.int64(best[1])], best[2], 1.0 / best[3]
         matched += 1
         squares += distance * distance
-        weight += w
+        weight += share * share * w
         bx = R[0, 0] * p[0] + R[1, 0] * p[1] + R[2, 0] * p[2]
         by = R[0, 1] * p[0] + R[1, 1] * p[1] + R[2, 1] * p[2]
         bz = R[0, 2] * p[0] + R[1, 2] * p[1] + R[2, 2] * p[2]
-        h[0], h[1], h[2] = py * bz - pz * by, pz * bx - px * bz, px * by - py * bx
-        h[3], h[4], h[5] = p[0], p[1], p[2]
+        h[0], h[1], h[2] = share * (py * bz - pz * by), share * (pz * bx - px * bz), share * (px * by - py * bx)
+        h[3], h[4], h[5] = share * p[0], share * p[1], share * p[2]
         for r in range(6):
             b[r] -= w * h[r] * distance
             for c in range(r, 6):
                 A[r, c] += w * h[r] * h[c]
+        w *= share * share
         for r in range(3):
             for c in range(3):
                 N[r, c] += w * (p[TILT1] * p[6 + r] * p[6 + c] + p[TILT2] * p[9 + r] * p[9 + c])
@@ -203,22 +206,25 @@ def _pose_spread(x, y, z, cov, out):
 def linearise(
     plane_map: PlaneMap,
     points: NDArray[np.float64],
-    R: NDArray[np.float64],
-    t: NDArray[np.float64],
+    poses: tuple[NDArray[np.float64], NDArray[np.float64]],
+    stiffness: float,
     lever: NDArray[np.float64],
     pose_variance: tuple[float, float],
     noise: Noise,
 ) -> Fit:
-    """Match (N, 3) body-frame points at the pose R (3, 3), t (3,) and sum up the normal equations.
+    """Match body-frame points and sum up the normal equations for the pose at the end of their path.
 
     Args:
+        points: (N, 4) x, y, z and the share of the path at which each was measured.
+        poses, stiffness: rotations (K, 3, 3) and translations (K, 3) by share, see ``slam.deskew.bend``. The Jacobian
+            of a point is that of the textbook times its part of the end's correction.
         lever: (3,) LiDAR origin in the body frame, metres: ranges count from there.
         pose_variance: largest variance of rotation (rad^2) and of position (m^2); it widens the gate only.
         noise: of one return.
     """
     A, b, N = np.zeros((6, 6)), np.zeros(6), np.zeros((3, 3))
     known, matched, squares, weight = _accumulate(
-        plane_map.arrays, points, R, t, R @ lever, pose_variance, noise, plane_map.rules.voxel, A, b, N
+        plane_map.arrays, points, *poses, stiffness, poses[0][-1] @ lever, pose_variance, noise, plane_map.rules.voxel, A, b, N
     )
     rms = math.sqrt(squares / matched) if matched else math.nan
     return Fit(A, b, N, known, matched, rms, weight)
