@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import time
 from bench.page import write_page
 from bench.places import OUT, PAGE, ROOT
 from bench.rows import commit, write_json
-from bench.topics import BY_NAME, TOPICS, Topic
+from bench.topics import TOPICS, Topic
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS", "TBB_NUM_THREADS",
@@ -44,25 +45,36 @@ def run(topic: Topic) -> bool:
     """Run a topic with its time limit; what it prints goes into its log, a failure into its JSON."""
     OUT.mkdir(parents=True, exist_ok=True)
     print(f"{topic.name}: {topic.title} ...", end=" ", flush=True)
-    began, problem = time.monotonic(), None
+    began = time.monotonic()
     environment = {**os.environ, "MPLBACKEND": "Agg"}
     if topic.threads:
         environment |= dict.fromkeys(THREAD_VARIABLES, str(topic.threads))
     with (OUT / f"{topic.name}.log").open("w", encoding="utf-8") as log:
         command = [sys.executable, "-m", f"bench.{topic.name}"]
-        streams = {"stdout": log, "stderr": subprocess.STDOUT}
-        try:
-            done = subprocess.run(command, cwd=ROOT, env=environment, timeout=topic.limit_s, check=False, **streams)
-            problem = f"exit code {done.returncode}" if done.returncode else None
-        except subprocess.TimeoutExpired:
-            problem = f"stopped after its limit of {topic.limit_s} s"
+        problem = _wait(
+            subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            ),
+            topic.limit_s,
+        )
     if problem:
         write_json(topic.name, {"topic": topic.name, "failed": problem, "commit": commit()})
     print(f"{time.monotonic() - began:.0f} s" + (f", {problem}" if problem else ""), flush=True)
     return problem is None
 
 
+def _wait(process: subprocess.Popen[bytes], limit_s: int) -> str | None:
+    """What went wrong, if anything; its workers end with it when its time is up or the user stops us."""
+    try:
+        code = process.wait(limit_s)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt) as stop:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if isinstance(stop, KeyboardInterrupt):
+            raise
+        return f"stopped after its limit of {limit_s} s"
+    return f"exit code {code}" if code else None
+
+
 if __name__ == "__main__":
-    if not set(BY_NAME).isdisjoint({"all", "page"}):
-        raise SystemExit("a topic may not be called all or page")
     raise SystemExit(main())

@@ -7,11 +7,13 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.places import OUT, ROOT
+from bench.places import OUT, ROOT, shared_data_missing
 from bench.topics import BY_NAME
 
 
@@ -58,6 +60,16 @@ class Report:
         """Add a row for something that cannot be measured here."""
         self.rows.append(Row(what, "", reason, "skipped"))
         print(f"{what}: skipped, {reason}", flush=True)
+
+    def attempt(self, name: str, measure: Callable[[Report], None]) -> None:
+        """Measure one recording of the shared data: skipped where it is not here, a miss where that fails."""
+        if (reason := shared_data_missing(name)) is not None:
+            return self.skip(name, reason)
+        try:
+            measure(self)
+        except Exception as error:  # the other recordings are still worth measuring
+            traceback.print_exc()
+            self.row(name, "runs", f"{type(error).__name__}: {error}", False)
 
     def table(self, caption: str, columns: list[str], rows: list[list[Any]]) -> None:
         """Add a table; cells become text."""
