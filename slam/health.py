@@ -14,6 +14,8 @@ from slam.results import Health, State
 
 MEMORY = 0.05
 """Weight of a new scan in the running mean of the share that fits."""
+GOOD_SCANS = 20
+LONGEST_SENTENCE = 63
 
 
 @dataclass(slots=True)
@@ -61,3 +63,38 @@ class HealthMonitor:
             named = ", ".join("({:.2f} {:.2f} {:.2f})".format(*axis) for axis in alignment.axes)
             return Health(State.DEGRADED, alignment.axes, (f"geometry does not hold the position along {named}",))
         return Health()
+
+
+@dataclass(slots=True)
+class Suspicion:
+    """Of an IMU that contradicts the LiDAR: it is left out for a while, each time for longer.
+
+    Attributes:
+        waiting: scans for which it is still left out.
+    """
+
+    waiting: int = 0
+    _last: int = 0
+    _good: int = 0
+
+    def trusts(self) -> bool:
+        """Whether the next scan is predicted with it; keeps count."""
+        if self.waiting:
+            self.waiting -= 1
+            return False
+        self._good += 1
+        if self._good > GOOD_SCANS:
+            self._last = 0
+        return True
+
+    def strike(self) -> None:
+        """It was found wrong."""
+        self._last = min(2 * self._last + 1, LONGEST_SENTENCE)
+        self.waiting, self._good = self._last, 0
+
+    def added_to(self, health: Health) -> Health:
+        """The verdict, degraded while the IMU is left out."""
+        if not self.waiting or health.state is State.LOST:
+            return health
+        reason = f"the IMU contradicts the LiDAR: left out for {self.waiting} scans more"
+        return Health(State.DEGRADED, health.axes, (*health.reasons, reason))

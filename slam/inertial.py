@@ -98,10 +98,11 @@ class Inertial:
         sampled = np.column_stack([np.interp(at, seconds, values[:, k]) for k in range(6)])
         mean = 0.5 * (sampled[1:] + sampled[:-1])
         middle = 0.5 * (at[1:] + at[:-1])
-        silent = self._silent(middle, seconds, rows)
-        clip = self._clip[rows][_nearest(middle, seconds)]
+        nearest = _nearest(middle, seconds)
+        clip, frozen = self._clip[rows][nearest], self._frozen[rows][nearest]
+        silent = frozen | self._between(middle, seconds)
         beyond = (middle < seconds[0]) | (middle > seconds[-1])
-        mean[beyond & silent, :3] = turn_rate
+        mean[frozen | (beyond & silent), :3] = turn_rate
         short = clip[:, :1] & (np.abs(mean[:, :3]) < np.abs(turn_rate))
         mean[:, :3] = np.where(short, turn_rate, mean[:, :3])
         accel_ok = ~silent & ~clip[:, 1]
@@ -117,14 +118,14 @@ class Inertial:
         no = np.zeros(n, bool)
         return Steps(knots, np.tile(turn_rate, (n, 1)), np.zeros((n, 3)), no, no, density)
 
-    def _silent(self, middle, seconds, rows) -> NDArray[np.bool_]:
-        """Steps that lie in a gap between samples, before the first, after the last, or among stuck ones."""
+    def _between(self, middle, seconds) -> NDArray[np.bool_]:
+        """Steps that lie in a gap between samples, or far before the first or after the last."""
         limit = self._longest_gap_s
         after = np.searchsorted(seconds, middle)
         left = np.where(after > 0, seconds[np.maximum(after - 1, 0)], -np.inf)
         right = np.where(after < len(seconds), seconds[np.minimum(after, len(seconds) - 1)], np.inf)
         alone = np.minimum(middle - left, right - middle) > limit
-        return (np.isfinite(right - left) & (right - left > limit)) | alone | self._frozen[rows][_nearest(middle, seconds)]
+        return (np.isfinite(right - left) & (right - left > limit)) | alone
 
     def _suspect(self, values: NDArray[np.float64]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         """(M, 2) gyro and accel samples at a limit, and (M,) samples of an IMU that repeats itself.

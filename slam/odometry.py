@@ -17,7 +17,7 @@ from slam.calibration import Calibration
 from slam.deskew import bend, motion_within, poses_at
 from slam.downsample import Downsampler
 from slam.gravity import GravityWatch, starting_covariance, starting_state
-from slam.health import HealthMonitor
+from slam.health import HealthMonitor, Suspicion
 from slam.ieskf import BG, VEL, FilterState, Path, Steps, predict
 from slam.inertial import Inertial, modelled_steps
 from slam.lidar_update import Alignment, align, stiffness
@@ -33,6 +33,8 @@ TOLERATED_BLUR_M = 0.03
 LEVER_M = 20.0
 FARTHEST_EXTRAPOLATION_S = 1.0
 TURN_RATE_GAIN = 0.6
+DOUBTFUL_SHARE = 0.85
+"""A share of fitting points this much below another is clearly worse."""
 ON_STORED_MAP = {"max_iterations": 40, "coarse_iterations": 20, "gate_shrink": 0.8}
 """The first scan on a stored map starts from a rough pose: it takes its time."""
 USUAL_PERIOD_NS = 100_000_000
@@ -97,6 +99,7 @@ class Odometry:
         self._place_sensors()
         self._scans, self._period_ns = 0, USUAL_PERIOD_NS
         self._turn_rate = np.zeros(3)
+        self._suspicion = Suspicion()
         self._first: tuple[FilterState, ScanBundle] | None = None
 
     def register(self, bundle: ScanBundle) -> ScanResult:
@@ -170,7 +173,7 @@ class Odometry:
 
     def _predict(self, bundle: ScanBundle) -> _Prediction:
         assert self.state is not None
-        prediction = self._predict_from(self.state, bundle.end_ns)
+        prediction = self._predict_from(self.state, bundle.end_ns, trust_imu=self._suspicion.trusts())
         if self._scans == 0:
             _forget_motion(prediction.state.P)
             return replace(prediction, stiffness=1.0)
@@ -214,7 +217,7 @@ class Odometry:
         self.state, health = prediction.state, Health()
         if alignment is not None:
             fits = self._health.fits(alignment)
-            health = self._health.verdict(alignment, fits)
+            health = self._suspicion.added_to(self._health.verdict(alignment, fits))
             if fits:
                 self.state = alignment.state
         elapsed_s = (self.state.stamp_ns - before.stamp_ns) * 1e-9
@@ -223,20 +226,24 @@ class Odometry:
         return health
 
     def _doubts_imu(self, alignment: Alignment | None) -> bool:
-        """A scan that does not fit where the IMU puts it may fit where the motion model does."""
-        if alignment is None or not self.use_imu or self._health.is_usual(alignment):
+        """A scan that fits worse than usual where the IMU puts it may fit where the motion model does."""
+        if alignment is None or not self.use_imu or self._suspicion.waiting:
             return False
-        return self._inertial.speaks(alignment.state.stamp_ns)
+        if not self._inertial.speaks(alignment.state.stamp_ns):
+            return False
+        return self._health.usual is not None and alignment.share < DOUBTFUL_SHARE * self._health.usual
 
-    def _without_imu(self, bundle: ScanBundle, prediction: _Prediction, points: _Points, alignment: Alignment | None):
-        """Predict by constant velocity and register again; keep what fits better."""
-        assert self.state is not None and alignment is not None
+    def _without_imu(self, bundle: ScanBundle, prediction: _Prediction, points: _Points, alignment: Alignment):
+        """Predict by constant velocity and register again; keep what fits clearly better."""
+        assert self.state is not None
         other = self._predict_from(self.state, bundle.end_ns, trust_imu=False)
         other_points = self._prepare(bundle.scan, other.path)
         second = self._align(other, other_points)
-        if second is None or not self._health.is_usual(second):
+        if second is None or second.share < alignment.share / DOUBTFUL_SHARE:
             return prediction, points, alignment
-        self._say(bundle.scan.stamp_ns, f"the IMU contradicts the scan ({alignment.share:.0%} fit): left out")
+        self._suspicion.strike()
+        found = f"{alignment.share:.0%} of the scan fit with the IMU, {second.share:.0%} without it: left out for {self._suspicion.waiting} scans"
+        self._say(bundle.scan.stamp_ns, found)
         return other, other_points, second
 
     def _starts_in_motion(self, prediction: _Prediction, alignment: Alignment | None) -> bool:

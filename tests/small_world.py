@@ -63,7 +63,7 @@ class Drive:
     boxes: np.ndarray = field(default_factory=hall)
     speed: float = 2.0
     swing: float = 1.0
-    seconds: float = 4.0
+    seconds: float = 5.0
     start_x: float = -8.0
     moving_start: bool = False
     rings: int = 16
@@ -75,11 +75,11 @@ class Drive:
     seed: int = 0
 
     def way(self, t):
-        """Position along x of a ramp from rest over one second."""
+        """Way along x: at rest for half a second, then a smooth ramp over two seconds."""
         if self.moving_start:
             return self.speed * t
-        u = np.clip(t, 0.0, 1.0)
-        return self.speed * (u**3 - 0.5 * u**4 + np.maximum(t - 1.0, 0.0))
+        u = np.clip(0.5 * (t - 0.5), 0.0, 1.0)
+        return self.speed * (2.0 * (u**3 - 0.5 * u**4) + np.maximum(t - 2.5, 0.0))
 
     def position(self, t):
         """(N, 3) of the body at times (N,), seconds."""
