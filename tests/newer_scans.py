@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import least_squares
 
-from slam.deskew import motion_within
+from slam.deskew import Undoing, motion_within
 from slam.ieskf import FilterState, predict
 from slam.inertial import modelled_steps
 from slam.measurements import Scan
@@ -29,12 +29,17 @@ def load(folder: Path, index: int) -> tuple[Scan, np.ndarray]:
     return Scan(0, raw, offsets), (shipped - SHIPPED_SHIFT) * SHIPPED_FLIP
 
 
+def undone(points: np.ndarray, undoing: Undoing) -> np.ndarray:
+    """Points (N, 3) of the LiDAR frame where they are seen from the scan's end."""
+    R, t = undoing.rotations[undoing.bins], undoing.translations[undoing.bins]
+    return np.einsum("nij,nj->ni", R, points) + t
+
+
 def deskewed_to_start(scan: Scan, twist: np.ndarray) -> np.ndarray:
     """Points (N, 3) where a sensor that keeps the twist (turn rate, velocity at the start) would see them at the start."""
     state = FilterState(0, velocity=twist[3:].copy(), bg=-twist[:3])
     end, path = predict(state, modelled_steps(0, int(scan.offsets_ns.max()), MotionConfig()))
-    bins, R, t = motion_within(scan, path, np.eye(4))
-    at_end = np.einsum("nij,nj->ni", R[bins], scan.points.astype(float)) + t[bins]
+    at_end = undone(scan.points.astype(float), motion_within(scan, path, np.eye(4)))
     return at_end @ end.R.T + end.position
 
 
@@ -42,5 +47,7 @@ def best_twist(scan: Scan, shipped: np.ndarray, every: int = 20) -> np.ndarray:
     """(6,) the constant twist that brings the raw scan closest to the shipped one."""
     part = Scan(scan.stamp_ns, scan.points[::every], scan.offsets_ns[::every])
     target = shipped[::every]
-    fit = least_squares(lambda x: (deskewed_to_start(part, x) - target).ravel(), np.zeros(6), loss="soft_l1", f_scale=0.05)
+    fit = least_squares(
+        lambda x: (deskewed_to_start(part, x) - target).ravel(), np.zeros(6), loss="soft_l1", f_scale=0.05
+    )
     return fit.x

@@ -25,7 +25,9 @@ def hall(length=60.0, width=24.0) -> np.ndarray:
         [-half, -w, 0, half, -w + 0.5, 6], [-half, w - 0.5, 0, half, w, 6],
     ]  # fmt: skip
     rng = np.random.default_rng(7)
-    corners = np.column_stack([rng.uniform(-half + 2, half - 2, 24), rng.choice([-1, 1], 24) * rng.uniform(5, w - 2, 24)])
+    corners = np.column_stack(
+        [rng.uniform(-half + 2, half - 2, 24), rng.choice([-1, 1], 24) * rng.uniform(5, w - 2, 24)]
+    )
     crates = [[x, y, 0.0, x + s, y + s, 2.5 * s] for (x, y), s in zip(corners, rng.uniform(0.5, 1.8, 24), strict=True)]
     return np.array(shell + crates)
 
@@ -125,7 +127,9 @@ class Drive:
         R = self.rotation(t)
         acceleration = (self.position(t + h) - 2 * self.position(t) + self.position(t - h)) / h**2
         force = np.einsum("nji,nj->ni", R, acceleration - GRAVITY)
-        turn = np.array([so3.log(a.T @ b) / (2 * h) for a, b in zip(self.rotation(t - h), self.rotation(t + h), strict=True)])
+        turn = np.array(
+            [so3.log(a.T @ b) / (2 * h) for a, b in zip(self.rotation(t - h), self.rotation(t + h), strict=True)]
+        )
         force += 0.03 + rng.normal(0, 0.02, force.shape)
         turn += 0.004 + rng.normal(0, 0.002, turn.shape)
         return [ImuSample(round(s * 1e9), w, a) for s, w, a in zip(t, turn, force, strict=True)]

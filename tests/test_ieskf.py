@@ -63,7 +63,12 @@ def test_a_free_fall_without_forces_is_a_parabola():
     state = FilterState(0, velocity=np.array([1.0, 0.0, 0.0]))
     n = 100
     steps = Steps(
-        np.arange(n + 1) * 10_000_000, np.zeros((n, 3)), np.zeros((n, 3)), np.ones(n, bool), np.ones(n, bool), np.zeros((n, 4))
+        np.arange(n + 1) * 10_000_000,
+        np.zeros((n, 3)),
+        np.zeros((n, 3)),
+        np.ones(n, bool),
+        np.ones(n, bool),
+        np.zeros((n, 4)),
     )
     end, path = predict(state, steps)
     assert np.allclose(end.position, [1.0, 0.0, -0.5 * 9.81])
@@ -95,7 +100,9 @@ class Euroc:
         )
 
     def steps(self, i, j):
-        near = slice(np.searchsorted(self.imu_ns, self.truth_ns[i]) - 1, np.searchsorted(self.imu_ns, self.truth_ns[j]) + 1)
+        near = slice(
+            np.searchsorted(self.imu_ns, self.truth_ns[i]) - 1, np.searchsorted(self.imu_ns, self.truth_ns[j]) + 1
+        )
         inertial = Inertial(ImuConfig(), MotionConfig())
         inertial.add(ImuBlock(self.imu_ns[near], self.imu[near, 1:4], self.imu[near, 4:7]))
         return inertial.steps(int(self.truth_ns[i]), int(self.truth_ns[j]), np.zeros(3))

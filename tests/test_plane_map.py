@@ -9,6 +9,11 @@ from slam.odometry_config import MapConfig
 HERE = np.eye(3), np.zeros(3)
 
 
+def metre(max_depth=2, **settings):
+    """A map of voxels of one metre."""
+    return MapConfig(voxel_m=1.0, max_depth=max_depth, **settings)
+
+
 def wall(rng, count=400, noise=0.01, origin=(0.0, 0.0, 0.0), size=1.0):
     """Points on a tilted square patch."""
     uv = rng.uniform(0.0, size, (count, 2))
@@ -17,7 +22,7 @@ def wall(rng, count=400, noise=0.01, origin=(0.0, 0.0, 0.0), size=1.0):
 
 
 def test_a_patch_becomes_one_plane_with_its_normal_and_centre():
-    rng, plane_map = np.random.default_rng(0), PlaneMap(MapConfig(max_points=1000))
+    rng, plane_map = np.random.default_rng(0), PlaneMap(metre(max_points=1000))
     points = wall(rng)
     for part in np.array_split(points, 10):
         plane_map.insert(part, *HERE, 0)
@@ -28,7 +33,7 @@ def test_a_patch_becomes_one_plane_with_its_normal_and_centre():
 
 
 def test_an_edge_splits_until_its_sides_are_planes():
-    rng, plane_map = np.random.default_rng(0), PlaneMap(MapConfig())
+    rng, plane_map = np.random.default_rng(0), PlaneMap(metre())
     floor = np.column_stack([rng.uniform(0, 1, (4000, 2)), rng.normal(0.1, 0.005, 4000)])
     side = np.column_stack([rng.normal(0.6, 0.005, 4000), rng.uniform(0, 1, (4000, 2))])
     plane_map.insert(rng.permutation(np.vstack([floor, side])), *HERE, 0)
@@ -41,7 +46,7 @@ def test_leaves_do_not_split_past_the_configured_depth():
     rng = np.random.default_rng(0)
     cloud = rng.uniform(0, 1, (20_000, 3))
     for depth, most in ((0, 1), (1, 9), (2, 73)):
-        plane_map = PlaneMap(MapConfig(max_depth=depth))
+        plane_map = PlaneMap(metre(max_depth=depth))
         plane_map.insert(cloud, *HERE, 0)
         assert plane_map.arrays.counters[USED] <= most
 
@@ -51,7 +56,7 @@ def test_the_covariance_of_a_plane_is_what_repeated_fits_scatter(count):
     rng, noise = np.random.default_rng(0), 0.02
     fits, claims = [], []
     for _ in range(400):
-        plane_map = PlaneMap(MapConfig(noise_m=noise, max_points=1000))
+        plane_map = PlaneMap(metre(noise_m=noise, max_points=1000))
         plane_map.insert(wall(rng, count, noise), *HERE, 0)
         plane = plane_map.planes()[0]
         normal = plane[NORMAL : NORMAL + 3] * np.sign(plane[NORMAL + 2])
@@ -64,7 +69,7 @@ def test_the_covariance_of_a_plane_is_what_repeated_fits_scatter(count):
 
 @pytest.mark.parametrize("origin", [(300_000.0, -400_000.0, 120.0), (-7.0, -7.0, -7.0)])
 def test_planes_far_from_the_origin_are_as_good_as_near_it(origin):
-    near, far = PlaneMap(MapConfig()), PlaneMap(MapConfig())
+    near, far = PlaneMap(metre()), PlaneMap(metre())
     points = wall(np.random.default_rng(0))
     near.insert(points, *HERE, 0)
     far.insert(points + origin, *HERE, 0)
@@ -74,13 +79,13 @@ def test_planes_far_from_the_origin_are_as_good_as_near_it(origin):
 
 
 def test_points_beyond_the_range_of_keys_are_left_out():
-    plane_map = PlaneMap(MapConfig())
+    plane_map = PlaneMap(metre())
     plane_map.insert(np.full((10, 3), 3e6), *HERE, 0)
     assert len(plane_map) == 0
 
 
 def test_voxels_out_of_reach_or_too_old_leave_and_their_room_is_used_again():
-    rng, config = np.random.default_rng(0), MapConfig(reach_m=50.0, max_age_scans=100, sweep_scans=8)
+    rng, config = np.random.default_rng(0), metre(reach_m=50.0, max_age_scans=100, sweep_scans=8)
     plane_map = PlaneMap(config)
     sizes = []
     for scan in range(200):
@@ -96,7 +101,7 @@ def test_voxels_out_of_reach_or_too_old_leave_and_their_room_is_used_again():
 
 
 def test_every_voxel_is_still_found_after_others_left():
-    rng, plane_map = np.random.default_rng(0), PlaneMap(MapConfig(reach_m=20.0, sweep_scans=4))
+    rng, plane_map = np.random.default_rng(0), PlaneMap(metre(reach_m=20.0, sweep_scans=4))
     cells = rng.permutation(np.argwhere(np.ones((40, 40, 3)))) + 0.5 - [20, 20, 1]
     plane_map.insert(cells, *HERE, 0)
     for _ in range(4):
