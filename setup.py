@@ -24,7 +24,7 @@ ROS_JAZZY = ("rclpy", "sensor-msgs", "nav-msgs", "geometry-msgs", "std-srvs", "d
 EXTRAS = {
     "nav": ["torch>=2.6", "transformers>=4.50", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3"],
     "detect": ["torch>=2.6", "onnxruntime>=1.18"],
-    "sim": ["open3d>=0.19"],
+    "sim": ["open3d>=0.19", "libusb-package>=1.0.26"],
     "viz": ["viser>=1.0", "mcap>=1.2"],
     "ros": [f"ros-jazzy-{name}" for name in ROS_JAZZY],
     "gpu": ["cupy-cuda12x>=13"],

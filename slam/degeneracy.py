@@ -45,9 +45,7 @@ def unconstrained_axes(fit: Fit, config: HealthConfig) -> NDArray[np.float64]:
     return np.ascontiguousarray(directions[:, weak].T)
 
 
-def without(
-    axes: NDArray[np.float64], fit: Fit, scale: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def without(axes: NDArray[np.float64], fit: Fit, scale: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Information (6, 6) and vector (6,) of the measurement on the constrained subspace alone, both scaled."""
     if not len(axes):
         return scale * fit.information, scale * fit.vector

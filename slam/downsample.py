@@ -37,9 +37,7 @@ def _thin(points, bins, rotations, translations, shares, near2, far2, voxel, ave
         x = R[0, 0] * a + R[0, 1] * b + R[0, 2] * c + t[0]
         y = R[1, 0] * a + R[1, 1] * b + R[1, 2] * c + t[1]
         z = R[2, 0] * a + R[2, 1] * b + R[2, 2] * c + t[2]
-        key = morton.encode(
-            np.int64(math.floor(x * inv)), np.int64(math.floor(y * inv)), np.int64(math.floor(z * inv))
-        )
+        key = morton.encode(np.int64(math.floor(x * inv)), np.int64(math.floor(y * inv)), np.int64(math.floor(z * inv)))
         h = morton.mix(key) & mask
         while marks[h] == stamp and keys[h] != key:
             h = (h + uint64(1)) & mask

@@ -110,7 +110,11 @@ def starting_state(
     elif use_imu:
         state.P[GRAV, GRAV] = np.eye(3) * config.start.moving_gravity_sigma**2
     state.R, state.position = R_odom_base @ R_base_body, R_odom_base @ T_base_body[:3, 3]
-    return state, GravityWatch(config.start, rest is not None or not use_imu, stamp_ns), _sentence(rest, values, use_imu)
+    return (
+        state,
+        GravityWatch(config.start, rest is not None or not use_imu, stamp_ns),
+        _sentence(rest, values, use_imu),
+    )
 
 
 def starting_covariance(config: OdometryConfig, use_imu: bool) -> NDArray[np.float64]:

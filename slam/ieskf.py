@@ -130,7 +130,9 @@ def _transition(R, R_new, v, accel, dt, use_gyro, use_accel):
 
 
 @njit(cache=True)
-def _integrate(seconds, gyro, accel, use_gyro, use_accel, density, tau_density, R, p, v, bg, ba, g, P, out_R, out_p, out_v):
+def _integrate(
+    seconds, gyro, accel, use_gyro, use_accel, density, tau_density, R, p, v, bg, ba, g, P, out_R, out_p, out_v
+):
     out_R[0], out_p[0], out_v[0] = R, p, v
     for k in range(len(seconds)):
         dt = seconds[k]
@@ -162,11 +164,18 @@ def predict(state: FilterState, steps: Steps, tau_density: float = 0.0) -> tuple
     n = len(steps.stamps_ns)
     out_R, out_p, out_v = np.empty((n, 3, 3)), np.empty((n, 3)), np.empty((n, 3))
     P = _integrate(
-        np.diff(steps.stamps_ns) * 1e-9, steps.gyro, steps.accel, steps.use_gyro, steps.use_accel, steps.density, tau_density,
+        np.diff(steps.stamps_ns) * 1e-9, steps.gyro, steps.accel, steps.use_gyro, steps.use_accel, steps.density,
+        tau_density,
         state.R, state.position, state.velocity, state.bg, state.ba, state.gravity, state.P, out_R, out_p, out_v,
     )  # fmt: skip
     end = state.copy()
-    end.stamp_ns, end.R, end.position, end.velocity, end.P = int(steps.stamps_ns[-1]), out_R[-1], out_p[-1], out_v[-1], P
+    end.stamp_ns, end.R, end.position, end.velocity, end.P = (
+        int(steps.stamps_ns[-1]),
+        out_R[-1],
+        out_p[-1],
+        out_v[-1],
+        P,
+    )
     return end, Path(steps.stamps_ns, out_R, out_p, out_v, steps.gyro - state.bg)
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -163,7 +165,7 @@ def _refine(knots: NDArray[np.int64]) -> NDArray[np.int64]:
         return knots
     parts = [
         np.linspace(a, b, int((b - a) // MODEL_STEP_NS) + 1, endpoint=False).astype(np.int64)
-        for a, b in zip(knots[:-1], knots[1:], strict=True)
+        for a, b in pairwise(knots)
     ]
     return np.concatenate([*parts, knots[-1:]])
 

@@ -12,21 +12,14 @@ from numpy.typing import NDArray
 
 from slam import ieskf
 from slam.degeneracy import unconstrained_axes, without
-from slam.deskew import bend
 from slam.ieskf import FilterState
 from slam.octree import PlaneMap
 from slam.odometry_config import HealthConfig, RegistrationConfig
+from slam.prediction import Prediction
 from slam.registration import Fit, Noise, linearise
 
 COARSE_STRIDE = 4
 """The first iterations, far from the answer, take every fourth point."""
-
-LEVER_M = 20.0
-"""A rotation counts by how far it moves a point so far away."""
-START_ERROR_M = 0.05
-"""What may be wrong with a point at the start of a scan."""
-LEAST_STIFFNESS = 0.5
-"""Below, an error at the start comes back larger and reversed at the end where few points of the end are seen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,27 +47,25 @@ class Alignment:
 def align(
     plane_map: PlaneMap,
     points: NDArray[np.float64],
-    prior: FilterState,
+    prediction: Prediction,
     lever: NDArray[np.float64],
     config: RegistrationConfig,
     health: HealthConfig,
-    stiffness: float,
 ) -> Alignment:
-    """Update ``prior`` with body-frame points; the update leaves unconstrained axes to the prior.
+    """Update the predicted state with body-frame points; the update leaves unconstrained axes to the prior.
 
     Args:
         points: (N, 4) x, y, z and the share of the path at which each was measured.
         lever: (3,) LiDAR origin in the body frame, metres.
-        stiffness: 1 where the prior's error was there at the scan's start, less where it has grown since; see
-            ``slam.deskew.bend``.
     """
+    prior = prediction.state
     state, axes = prior, np.zeros((0, 3))
     coarse = points[::COARSE_STRIDE]
     for iteration in range(config.max_iterations):
         last = iteration == config.max_iterations - 1
         used = coarse if iteration < config.coarse_iterations else points
-        poses = bend(prior.R, prior.position, state.R, state.position, stiffness)
-        fit = linearise(plane_map, used, poses, stiffness, lever, _gate(prior, config, iteration), _noise(config))
+        gate, noise = _gate(prior, config, iteration), _noise(config)
+        fit = linearise(plane_map, used, prediction.bent_to(state), prediction.stiffness, lever, gate, noise)
         axes = unconstrained_axes(fit, health)
         information, vector = without(axes, fit, _share(fit, config) * (1 if used is points else COARSE_STRIDE))
         step = ieskf.correction(state, prior, information, vector)
@@ -84,13 +75,6 @@ def align(
     posterior = state.copy()
     posterior.P = ieskf.posterior(prior.P, information)
     return Alignment(posterior, fit, axes, len(points))
-
-
-def stiffness(before: FilterState, prior: FilterState) -> float:
-    """How much of the prior's error was there when the scan began, from how its covariance has grown since."""
-    grown = np.diag(prior.P)[:6] - np.diag(before.P)[:6]
-    growth2 = max(0.0, LEVER_M**2 * grown[:3].mean() + grown[3:].mean())
-    return max(LEAST_STIFFNESS, START_ERROR_M**2 / (START_ERROR_M**2 + growth2))
 
 
 def _gate(prior: FilterState, config: RegistrationConfig, iteration: int) -> tuple[float, float]:

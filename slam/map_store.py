@@ -101,6 +101,6 @@ def _checked(folder: Path) -> bytes:
     found = hashlib.sha256(data).hexdigest()
     if found != digest:
         raise MapError(
-            f"{folder / name}: damaged, {len(data)} bytes with SHA-256 {found[:12]}... where {digest[:12]}... was stored"
+            f"{folder / name}: damaged, {len(data)} bytes with SHA-256 {found[:12]}..., stored was {digest[:12]}..."
         )
     return data

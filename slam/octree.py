@@ -10,7 +10,6 @@ flat so that compiled kernels, and later the GPU, share them; ``PlaneMap`` owns 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np

@@ -14,39 +14,29 @@ from numpy.typing import NDArray
 from slam import so3
 from slam.bundle import ScanBundle
 from slam.calibration import Calibration
-from slam.deskew import bend, motion_within, poses_at
+from slam.deskew import motion_within
 from slam.downsample import Downsampler
 from slam.gravity import GravityWatch, starting_covariance, starting_state
 from slam.health import HealthMonitor, Suspicion
-from slam.ieskf import BG, VEL, FilterState, Path, Steps, predict
-from slam.inertial import Inertial, modelled_steps
-from slam.lidar_update import Alignment, align, stiffness
+from slam.ieskf import BG, VEL, FilterState, Path
+from slam.lidar_update import Alignment, align
 from slam.measurements import Scan
 from slam.octree import PlaneMap
-from slam.odometry_config import OdometryConfig
+from slam.odometry_config import HealthConfig, OdometryConfig, RegistrationConfig
+from slam.prediction import LEVER_M, Prediction, Predictor
 from slam.results import Health, ScanResult, State
 
 log = logging.getLogger(__name__)
 
 START_CORRECTIONS = 3
 TOLERATED_BLUR_M = 0.03
-LEVER_M = 20.0
 FARTHEST_EXTRAPOLATION_S = 1.0
-TURN_RATE_GAIN = 0.6
 DOUBTFUL_SHARE = 0.85
 """A share of fitting points this much below another is clearly worse."""
 ON_STORED_MAP = {"max_iterations": 40, "coarse_iterations": 20, "gate_shrink": 0.8}
 """The first scan on a stored map starts from a rough pose: it takes its time."""
 USUAL_PERIOD_NS = 100_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class _Prediction:
-    """Where the filter expects the body at the scan's end, and how it got there."""
-
-    state: FilterState
-    path: Path
-    stiffness: float
+LONGEST_PERIOD_NS = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +83,11 @@ class Odometry:
         self.gravity = GravityWatch(self.config.start, False, 0)
         self.events: list[tuple[int, str]] = []
         self._start_pose = start_pose
-        self._inertial = Inertial(self.config.imu, self.config.motion)
+        self._predictor = Predictor(self.config, use_imu)
         self._downsampler = Downsampler()
         self._health = HealthMonitor(self.config.health)
         self._place_sensors()
         self._scans, self._period_ns = 0, USUAL_PERIOD_NS
-        self._turn_rate = np.zeros(3)
         self._suspicion = Suspicion()
         self._first: tuple[FilterState, ScanBundle] | None = None
 
@@ -111,14 +100,14 @@ class Odometry:
         prediction = self._predict(bundle)
         points = self._prepare(bundle.scan, prediction.path)
         alignment = self._align(prediction, points)
-        if self._starts_in_motion(prediction, alignment):
-            prediction, points, alignment = self._correct_start(bundle, prediction, alignment)
-        elif self._doubts_imu(alignment):
+        if alignment is not None and self._starts_in_motion(prediction, alignment):
+            prediction, points, alignment = self._correct_start(bundle, prediction, points, alignment)
+        elif alignment is not None and self._doubts_imu(alignment):
             prediction, points, alignment = self._without_imu(bundle, prediction, points, alignment)
         health = self._settle(prediction, alignment)
         self._settle_gravity()
         self._extend_map(prediction, points, health)
-        return self._result(bundle.scan, prediction.path, alignment, health, clock)
+        return self._result(bundle.scan, prediction, alignment, health, clock)
 
     # what comes before: sensors, time, the first state
 
@@ -133,14 +122,14 @@ class Odometry:
         for event in bundle.events:
             self._say(bundle.scan.stamp_ns, event)
         if bundle.clock_jump_ns and self.state is not None:
-            self._say(bundle.scan.stamp_ns, f"clock jumped by {bundle.clock_jump_ns * 1e-9:+.3f} s: a new segment starts")
-            self._inertial.clear()
+            self._say(
+                bundle.scan.stamp_ns, f"clock jumped by {bundle.clock_jump_ns * 1e-9:+.3f} s: a new segment starts"
+            )
+            self._predictor.inertial.clear()
             self.state.stamp_ns = bundle.end_ns - self._period_ns
             self._new_segment()
-        if self.use_imu and len(bundle.imu):
-            if self._inertial.recognise_unit(bundle.imu) and self._inertial.note:
-                self._say(bundle.scan.stamp_ns, self._inertial.note)
-            self._inertial.add(bundle.imu)
+        if news := self._predictor.take_in(bundle.imu):
+            self._say(bundle.scan.stamp_ns, news)
 
     def _unusable(self, bundle: ScanBundle) -> str | None:
         if bundle.rejected:
@@ -154,8 +143,10 @@ class Odometry:
     def _start(self, bundle: ScanBundle) -> None:
         """The state at the first point of the first scan, with base_link at the origin of odom."""
         stamp_ns = min(bundle.scan.stamp_ns, bundle.end_ns - 1_000)
-        _, values = self._inertial.window(0, bundle.end_ns)
-        self.state, self.gravity, sentence = starting_state(stamp_ns, values, self.T_base_body, self.config, self.use_imu)
+        _, values = self._predictor.inertial.window(0, bundle.end_ns)
+        self.state, self.gravity, sentence = starting_state(
+            stamp_ns, values, self.T_base_body, self.config, self.use_imu
+        )
         if self._start_pose is not None:
             self._place_on_map(self._start_pose)
         else:
@@ -171,46 +162,34 @@ class Odometry:
 
     # the steps
 
-    def _predict(self, bundle: ScanBundle) -> _Prediction:
+    def _predict(self, bundle: ScanBundle) -> Prediction:
         assert self.state is not None
-        prediction = self._predict_from(self.state, bundle.end_ns, trust_imu=self._suspicion.trusts())
+        prediction = self._predictor.predict(self.state, bundle.end_ns, trust_imu=self._suspicion.trusts())
         if self._scans == 0:
             _forget_motion(prediction.state.P)
             return replace(prediction, stiffness=1.0)
         return prediction
 
-    def _predict_from(self, state: FilterState, end_ns: int, *, trust_imu: bool = True) -> _Prediction:
-        if self.use_imu:
-            rate = self._turn_rate + state.bg
-            source = self._inertial if trust_imu else Inertial(self.config.imu, self.config.motion)
-            steps = source.steps(state.stamp_ns, end_ns, rate)
-        else:
-            steps = modelled_steps(state.stamp_ns, end_ns, self.config.motion)
-        prior, path = predict(state, steps)
-        return _Prediction(prior, path, stiffness(state, prior))
-
     def _prepare(self, scan: Scan, path: Path) -> _Points:
         c = self.config.scan
         timed = scan if c.deskew else replace(scan, offsets_ns=None)
         undoing = motion_within(timed, path, self.T_body_lidar)
-        dense, _, _ = self._downsampler.centroids(
-            scan.points, undoing, (c.min_range_m, c.max_range_m), c.map_voxel_m
-        )
+        dense, _, _ = self._downsampler.centroids(scan.points, undoing, (c.min_range_m, c.max_range_m), c.map_voxel_m)
         return _Points(dense, self._downsampler.first(dense, c.match_voxel_m))
 
-    def _align(self, prediction: _Prediction, points: _Points) -> Alignment | None:
+    def _align(self, prediction: Prediction, points: _Points) -> Alignment | None:
         """None for a scan with nothing to register against: the first of a segment."""
         if not len(self.map):
             return None
-        settings = self.config.registration
-        if self._scans == 0:
-            settings = replace(settings, **ON_STORED_MAP)
-        lever = self.T_body_lidar[:3, 3]
-        return align(
-            self.map, points.matching, prediction.state, lever, settings, self.config.health, prediction.stiffness
-        )
+        return align(self.map, points.matching, prediction, *self._update_settings())
 
-    def _settle(self, prediction: _Prediction, alignment: Alignment | None) -> Health:
+    def _update_settings(self) -> tuple[NDArray[np.float64], RegistrationConfig, HealthConfig]:
+        registration = self.config.registration
+        if self._scans == 0:
+            registration = replace(registration, **ON_STORED_MAP)
+        return self.T_body_lidar[:3, 3], registration, self.config.health
+
+    def _settle(self, prediction: Prediction, alignment: Alignment | None) -> Health:
         """Accept the update, or go on with the prediction where the scan does not fit."""
         before = self.state
         assert before is not None
@@ -220,60 +199,59 @@ class Odometry:
             health = self._suspicion.added_to(self._health.verdict(alignment, fits))
             if fits:
                 self.state = alignment.state
-        elapsed_s = (self.state.stamp_ns - before.stamp_ns) * 1e-9
-        measured = so3.log(before.R.T @ self.state.R) / elapsed_s
-        self._turn_rate = self._turn_rate + TURN_RATE_GAIN * (measured - self._turn_rate)
+        self._predictor.learn(before, self.state)
+        self._period_ns = min(self.state.stamp_ns - before.stamp_ns, LONGEST_PERIOD_NS)
         return health
 
-    def _doubts_imu(self, alignment: Alignment | None) -> bool:
+    def _doubts_imu(self, alignment: Alignment) -> bool:
         """A scan that fits worse than usual where the IMU puts it may fit where the motion model does."""
-        if alignment is None or not self.use_imu or self._suspicion.waiting:
+        if not self.use_imu or self._suspicion.waiting:
             return False
-        if not self._inertial.speaks(alignment.state.stamp_ns):
+        if not self._predictor.inertial.speaks(alignment.state.stamp_ns):
             return False
         return self._health.usual is not None and alignment.share < DOUBTFUL_SHARE * self._health.usual
 
-    def _without_imu(self, bundle: ScanBundle, prediction: _Prediction, points: _Points, alignment: Alignment):
+    def _without_imu(self, bundle: ScanBundle, prediction: Prediction, points: _Points, alignment: Alignment):
         """Predict by constant velocity and register again; keep what fits clearly better."""
         assert self.state is not None
-        other = self._predict_from(self.state, bundle.end_ns, trust_imu=False)
+        other = self._predictor.predict(self.state, bundle.end_ns, trust_imu=False)
         other_points = self._prepare(bundle.scan, other.path)
         second = self._align(other, other_points)
         if second is None or second.share < alignment.share / DOUBTFUL_SHARE:
             return prediction, points, alignment
         self._suspicion.strike()
-        found = f"{alignment.share:.0%} of the scan fit with the IMU, {second.share:.0%} without it: left out for {self._suspicion.waiting} scans"
-        self._say(bundle.scan.stamp_ns, found)
+        found = f"{alignment.share:.0%} of the scan fit with the IMU, {second.share:.0%} without it"
+        self._say(bundle.scan.stamp_ns, f"{found}: left out for {self._suspicion.waiting} scans")
         return other, other_points, second
 
-    def _starts_in_motion(self, prediction: _Prediction, alignment: Alignment | None) -> bool:
+    def _starts_in_motion(self, prediction: Prediction, alignment: Alignment) -> bool:
         """The first scan was laid as if at rest: the second tells whether that was wrong."""
-        if self._first is None or alignment is None:
+        if self._first is None:
             return False
         change = alignment.state.minus(prediction.state)
         start, bundle = self._first
         span_s = (bundle.end_ns - start.stamp_ns) * 1e-9
         moved = span_s * (np.linalg.norm(change[VEL]) + LEVER_M * np.linalg.norm(change[BG]))
-        self._first = self._first if moved > TOLERATED_BLUR_M else None
-        return self._first is not None and bundle.scan.offsets_ns is not None
+        if self._scans != 1 or bundle.scan.offsets_ns is None or moved < TOLERATED_BLUR_M:
+            self._first = None
+        return self._first is not None
 
-    def _correct_start(self, bundle: ScanBundle, prediction: _Prediction, alignment: Alignment):
+    def _correct_start(self, bundle: ScanBundle, prediction: Prediction, points: _Points, alignment: Alignment):
         """Lay the first scan anew with the motion that the second one shows, and register the second again."""
         assert self._first is not None
-        start, first = self._first
-        points = None
+        (start, first), self._first = self._first, None
         for _ in range(START_CORRECTIONS):
             change = alignment.state.minus(prediction.state)
             start.velocity, start.bg = start.velocity + change[VEL], start.bg + change[BG]
-            laid = self._predict_from(start, first.end_ns)
+            laid = self._predictor.predict(start, first.end_ns)
+            dense = self._prepare(first.scan, laid.path).dense
             self.map = PlaneMap(self.config.map)
-            self.map.insert(self._prepare(first.scan, laid.path).dense, laid.state.R, laid.state.position, 0)
-            prediction = self._predict_from(laid.state, bundle.end_ns)
+            self.map.insert(dense, laid.state.R, laid.state.position, 0)
+            prediction = self._predictor.predict(laid.state, bundle.end_ns)
             points = self._prepare(bundle.scan, prediction.path)
-            alignment = self._align(prediction, points)
+            alignment = align(self.map, points.matching, prediction, *self._update_settings())
         speed = float(np.linalg.norm(start.velocity))
         self._say(bundle.scan.stamp_ns, f"in motion at the first scan ({speed:.2f} m/s): laid anew with that motion")
-        self._first = None
         return prediction, points, alignment
 
     def _settle_gravity(self) -> None:
@@ -284,15 +262,13 @@ class Odometry:
             angle = np.degrees(np.linalg.norm(so3.log(self.gravity.tilt)))
             self._say(settled.stamp_ns, f"gravity settled in motion: odom is {angle:.2f} deg off level")
 
-    def _extend_map(self, prediction: _Prediction, points: _Points, health: Health) -> None:
+    def _extend_map(self, prediction: Prediction, points: _Points, health: Health) -> None:
         assert self.state is not None
         if health.state is State.LOST and self._health.lost >= self.config.health.new_segment_scans:
             self._say(self.state.stamp_ns, f"lost for {self._health.lost} scans: segment {self.segment + 1} starts")
             self._new_segment()
         if self._health.doubted == 0:
-            prior = prediction.state
-            poses = bend(prior.R, prior.position, self.state.R, self.state.position, prediction.stiffness)
-            self.map.insert_bent(points.dense, poses, self._scans)
+            self.map.insert_bent(points.dense, prediction.bent_to(self.state), self._scans)
         self.map.forget(self.state.position, self._scans)
         self._scans += 1
 
@@ -307,18 +283,9 @@ class Odometry:
 
     # what goes out
 
-    def _pose_at_header(self, stamp_ns: int, path: Path) -> NDArray[np.float64]:
-        """(4, 4) body in odom at the header stamp: the predicted motion, hung on the corrected end."""
+    def _result(self, scan: Scan, prediction: Prediction, alignment: Alignment | None, health: Health, clock):
         assert self.state is not None
-        R, p = poses_at(path, np.array([stamp_ns], np.int64))
-        T = np.eye(4)
-        back = path.R[-1].T
-        T[:3, :3] = self.state.R @ back @ R[0]
-        T[:3, 3] = self.state.R @ back @ (p[0] - path.position[-1]) + self.state.position
-        return T
-
-    def _result(self, scan: Scan, path: Path, alignment: Alignment | None, health: Health, clock) -> ScanResult:
-        T = self._pose_at_header(scan.stamp_ns, path)
+        T = prediction.pose_at(scan.stamp_ns, self.state)
         fit = alignment.fit if alignment is not None else None
         return self._report(
             scan, T, health, clock, points=alignment.points if alignment else 0,
@@ -331,16 +298,17 @@ class Odometry:
         if self.state is not None:
             ahead_s = (scan.stamp_ns - self.state.stamp_ns) * 1e-9
             ahead_s = ahead_s if abs(ahead_s) < FARTHEST_EXTRAPOLATION_S else self._period_ns * 1e-9
-            T[:3, :3] = self.state.R @ so3.exp(self._turn_rate * ahead_s)
+            T[:3, :3] = self.state.R @ so3.exp(self._predictor.turn_rate * ahead_s)
             T[:3, 3] = self.state.position + self.state.velocity * ahead_s
         self._say(scan.stamp_ns, f"scan not used: {problem}")
         return self._report(scan, T, Health(State.DEGRADED, np.eye(3), (problem,)), clock)
 
     def _report(self, scan: Scan, T_odom_body: NDArray[np.float64], health: Health, clock, **figures) -> ScanResult:
         covariance = self.state.P[:6, :6].copy() if self.state is not None else np.full((6, 6), np.nan)
+        wall_ns, cpu_ns = time.perf_counter_ns() - clock[0], time.process_time_ns() - clock[1]
         return ScanResult(
             scan.stamp_ns, T_odom_body @ self._T_body_base, T_odom_body @ self.T_body_lidar, covariance, health,
-            self.segment, wall_ns=time.perf_counter_ns() - clock[0], cpu_ns=time.process_time_ns() - clock[1], **figures,
+            self.segment, wall_ns=wall_ns, cpu_ns=cpu_ns, **figures,
         )  # fmt: skip
 
     def _say(self, stamp_ns: int, sentence: str) -> None:

@@ -224,7 +224,17 @@ def linearise(
     """
     A, b, N = np.zeros((6, 6)), np.zeros(6), np.zeros((3, 3))
     known, matched, squares, weight = _accumulate(
-        plane_map.arrays, points, *poses, stiffness, poses[0][-1] @ lever, pose_variance, noise, plane_map.rules.voxel, A, b, N
+        plane_map.arrays,
+        points,
+        *poses,
+        stiffness,
+        poses[0][-1] @ lever,
+        pose_variance,
+        noise,
+        plane_map.rules.voxel,
+        A,
+        b,
+        N,
     )
     rms = math.sqrt(squares / matched) if matched else math.nan
     return Fit(A, b, N, known, matched, rms, weight)

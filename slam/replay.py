@@ -22,7 +22,6 @@ from slam.results import ScanResult
 from slam.sequencer import Sequencer, SequencerConfig
 from slam.trajectory import Trajectory
 
-
 MIS_STAMPED_S = 1800.0
 """A scan so far off is mis-stamped, and does not decide where a part begins or ends."""
 

@@ -104,9 +104,7 @@ def _camera_info(bag: Bag, name: str) -> CameraInfo | None:
     return None
 
 
-def _camera(
-    info: CameraInfo, T_base_camera: NDArray[np.float64] | None, name: str, notes: list[str]
-) -> Camera | None:
+def _camera(info: CameraInfo, T_base_camera: NDArray[np.float64] | None, name: str, notes: list[str]) -> Camera | None:
     if T_base_camera is None:
         notes.append(f"camera {name}: tf_static does not know its frame {info.frame!r}; its pictures cannot be used")
         return None

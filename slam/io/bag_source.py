@@ -221,4 +221,3 @@ def _unpacked(path: Path) -> Path:
     except Exception as err:  # cut off: what came before is kept
         log.warning("%s: %s", path, err)
     return target
-

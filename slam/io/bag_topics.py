@@ -140,4 +140,3 @@ def _truth(topics: dict[str, Topic], settings: RecordingConfig) -> str | None:
         return _configured(topics, settings.ground_truth_topic, POSE_KINDS, "ground_truth_topic")
     found = sorted(_of_kind(topics, POSE_KINDS), key=lambda t: POSE_KINDS.index(t.kind))
     return next((t.name for t in found if TRUTH.search(t.name)), None)
-

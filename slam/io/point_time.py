@@ -88,7 +88,9 @@ def recognise(clouds: Sequence[Cloud], settings: RecordingConfig) -> tuple[Point
     period_ns = _period_ns(clouds)
     found = [f for name in names if (f := _Evidence.of(clouds, name, period_ns)) is not None]
     if not found:
-        return PointTime(names[0], 1, "first"), f"per-point time: field '{names[0]}' is the same for all points of a scan"
+        return PointTime(
+            names[0], 1, "first"
+        ), f"per-point time: field '{names[0]}' is the same for all points of a scan"
     clear = [f for f in found if f.is_clear] or found
     return clear[0].conclude(settings)
 

@@ -23,10 +23,17 @@ class Recording(Protocol):
         scan_count: number of scans, for progress bars.
     """
 
-    name: str
-    calibration: Calibration
-    notes: list[str]
-    scan_count: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def calibration(self) -> Calibration: ...
+
+    @property
+    def notes(self) -> list[str]: ...
+
+    @property
+    def scan_count(self) -> int: ...
 
     def measurements(self, *, images: bool = False) -> Iterator[Measurement]:
         """All scans and inertial samples (and images where asked for), in recorded order."""
