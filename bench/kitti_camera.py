@@ -56,6 +56,7 @@ def main() -> None:
         report.skip(WHAT, "OpenCV is not installed: pip install opencv-python-headless")
     else:
         report.attempt(f"lidar/{DRIVE_0052}", lambda into: _measure(into, cv2))
+    report.note("Needs OpenCV, which is no dependency: `pip install opencv-python-headless`.")
     report.save()
 
 

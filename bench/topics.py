@@ -27,12 +27,12 @@ class Topic:
 
 
 TOPICS = (
-    Topic("kitti_speed", "KITTI drive 0005: CPU time of a scan", 300),
-    Topic("kitti_accuracy", "KITTI drives 0005 and 0052: accuracy", 240),
-    Topic("kitti_camera", "KITTI drive 0052: the first scans, held against the camera", 180),
-    Topic("recordings", "Other recordings: deskewing, propagation, the trajectory error itself", 120),
+    Topic("kitti_speed", "KITTI drive 0005: CPU time of a scan", 600),
+    Topic("kitti_accuracy", "KITTI drives 0005 and 0052: accuracy", 400),
+    Topic("kitti_camera", "KITTI drive 0052: the first scans, held against the camera", 300),
+    Topic("recordings", "Other recordings: deskewing, propagation, the trajectory error itself", 300),
     Topic("city", "City: loops of 300 m", 900),
-    Topic("bag_replay", "Unpaced replay of bags, and the first start", 240, threads=0),
+    Topic("bag_replay", "Unpaced replay of bags, and the first start", 400, threads=0),
     Topic("faults", "Faults of messages, clocks and sensors", 1200),
     Topic("health", "Corridor and kidnapping", 420),
     Topic("soak", "An hour round a loop", 1800, usual=False),
