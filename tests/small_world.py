@@ -60,6 +60,7 @@ class Drive:
     Attributes:
         boxes: the world. speed: m/s along x. swing: amplitude of the sideways sine, metres.
         moving_start: at full speed from the first instant. jump: (time s, 4 x 4) a kidnapping.
+        T_base_lidar, T_base_imu: where the sensors sit.
     """
 
     boxes: np.ndarray = field(default_factory=hall)
@@ -75,6 +76,8 @@ class Drive:
     imu_hz: int = 200
     jump: tuple[float, np.ndarray] | None = None
     seed: int = 0
+    T_base_lidar: np.ndarray = field(default_factory=lambda: np.eye(4))
+    T_base_imu: np.ndarray = field(default_factory=lambda: np.eye(4))
 
     def way(self, t):
         """Way along x: at rest for half a second, then a smooth ramp over two seconds."""
@@ -113,7 +116,8 @@ class Drive:
             [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
         )
         offsets = np.repeat(np.arange(self.columns) * (TENTH // self.columns), self.rings)
-        origin, ray = self.placed(index * 0.1 + offsets * 1e-9, np.zeros_like(rays), rays)
+        R, lever = self.T_base_lidar[:3, :3], self.T_base_lidar[:3, 3]
+        origin, ray = self.placed(index * 0.1 + offsets * 1e-9, np.tile(lever, (len(rays), 1)), rays @ R.T)
         distance = cast(self.boxes, origin, ray)
         distance[distance > self.max_range] = np.nan
         measured = rays * (distance + rng.normal(0, self.noise, len(rays)))[:, None]
@@ -124,12 +128,15 @@ class Drive:
         rng, h = np.random.default_rng([self.seed, 999]), 1e-4
         start = -0.1 if not self.moving_start else 0.0
         t = np.arange(start, self.seconds + 0.2, 1 / self.imu_hz)
-        R = self.rotation(t)
-        acceleration = (self.position(t + h) - 2 * self.position(t) + self.position(t - h)) / h**2
-        force = np.einsum("nji,nj->ni", R, acceleration - GRAVITY)
-        turn = np.array(
-            [so3.log(a.T @ b) / (2 * h) for a, b in zip(self.rotation(t - h), self.rotation(t + h), strict=True)]
-        )
+        R_bi, lever = self.T_base_imu[:3, :3], self.T_base_imu[:3, 3]
+
+        def pose(t):
+            R = self.rotation(t)
+            return R @ R_bi, self.position(t) + R @ lever
+
+        (R, p), (R_before, p_before), (R_after, p_after) = pose(t), pose(t - h), pose(t + h)
+        force = np.einsum("nji,nj->ni", R, (p_after - 2 * p + p_before) / h**2 - GRAVITY)
+        turn = np.array([so3.log(a.T @ b) / (2 * h) for a, b in zip(R_before, R_after, strict=True)])
         force += 0.03 + rng.normal(0, 0.02, force.shape)
         turn += 0.004 + rng.normal(0, 0.002, turn.shape)
         return [ImuSample(round(s * 1e9), w, a) for s, w, a in zip(t, turn, force, strict=True)]
@@ -151,9 +158,9 @@ class Drive:
 class Stream:
     """A recording made of a list of measurements."""
 
-    def __init__(self, measurements, imu: bool = True):
+    def __init__(self, measurements, imu: bool = True, calibration: Calibration | None = None):
         self.name, self.notes = "small world", []
-        self.calibration = Calibration(T_base_imu=np.eye(4) if imu else None)
+        self.calibration = calibration or Calibration(T_base_imu=np.eye(4) if imu else None)
         self._measurements = list(measurements)
         self.scan_count = sum(isinstance(m, Scan) for m in self._measurements)
 
