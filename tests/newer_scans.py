@@ -36,7 +36,7 @@ def undone(points: np.ndarray, undoing: Undoing) -> np.ndarray:
 
 
 def deskewed_to_start(scan: Scan, twist: np.ndarray) -> np.ndarray:
-    """Points (N, 3) where a sensor that keeps the twist (turn rate, velocity at the start) would see them at the start."""
+    """Points (N, 3) as seen from the scan's start by a sensor that keeps the twist (turn rate, velocity)."""
     state = FilterState(0, velocity=twist[3:].copy(), bg=-twist[:3])
     end, path = predict(state, modelled_steps(0, int(scan.offsets_ns.max()), MotionConfig()))
     at_end = undone(scan.points.astype(float), motion_within(scan, path, np.eye(4)))

@@ -7,12 +7,12 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from small_world import TENTH, Drive, Stream
 
 from slam.measurements import Measurement
 from slam.metrics import align
 from slam.replay import ReplayResult, replay
 from slam.trajectory import Trajectory
+from small_world import TENTH, Drive, Stream
 
 HOUR_NS = 3_600_000_000_000
 

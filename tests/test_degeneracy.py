@@ -4,8 +4,8 @@
 
 import numpy as np
 import pytest
-from plane_worlds import HERE, NOISE, corridor, floor, mapped, measured, room
 
+from plane_worlds import HERE, NOISE, corridor, floor, mapped, measured, room
 from slam import so3
 from slam.degeneracy import unconstrained_axes, without
 from slam.deskew import bend

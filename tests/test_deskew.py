@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 import numpy as np
 import pytest
+
 from newer_scans import best_twist, deskewed_to_start, load, undone
 from shared_data import require
-
 from slam import so3
 from slam.deskew import bend, motion_within, poses_at
 from slam.ieskf import FilterState, predict

@@ -1,10 +1,12 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
-from shared_data import require
 
+from shared_data import require
 from slam import ieskf, so3
 from slam.bundle import ImuBlock
 from slam.ieskf import BA, BG, GRAV, POS, SIZE, THETA, VEL, FilterState, Steps, predict
@@ -53,7 +55,7 @@ def test_the_six_by_six_gain_equals_the_textbook_form():
     H[:, :6] = rng.normal(size=(40, 6))
     K_book = np.linalg.inv(H.T @ np.linalg.inv(R) @ H + np.linalg.inv(P)) @ H.T @ np.linalg.inv(R)
     A = (H.T @ np.linalg.inv(R) @ H)[:6, :6]
-    K, G = ieskf.gain(P, A)
+    K, _ = ieskf.gain(P, A)
     z = rng.normal(size=40)
     assert np.allclose(K @ (H[:, :6].T @ np.linalg.inv(R) @ z), K_book @ z)
     assert np.allclose(ieskf.posterior(P, A), (np.eye(SIZE) - K_book @ H) @ P)
@@ -126,7 +128,7 @@ class Euroc:
         for block, sigma in ((THETA, 0.01), (POS, 0.01), (VEL, 0.1), (BG, 0.1), (BA, 0.2), (GRAV, 1e-4)):
             state.P[block, block] = np.eye(3) * sigma**2
         information = np.diag([1 / 0.005**2] * 3 + [1 / 0.01**2] * 3)
-        for k, j in zip(rows[:-1], rows[1:], strict=True):
+        for k, j in pairwise(rows):
             prior, _ = predict(state, self.steps(k, j))
             z = np.concatenate([so3.log(prior.R.T @ self.R[j]), self.truth[j, 1:4] - prior.position])
             state = prior.plus(ieskf.correction(prior, prior, information, information @ z))

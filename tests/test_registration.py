@@ -4,8 +4,8 @@
 
 import numpy as np
 import pytest
-from plane_worlds import HERE, NOISE, mapped, measured, room, surface
 
+from plane_worlds import HERE, NOISE, mapped, measured, room, surface
 from slam import so3
 from slam.deskew import bend
 from slam.octree import DEPTH, PLANE, STATE, USED
