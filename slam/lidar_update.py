@@ -16,7 +16,7 @@ from slam.ieskf import FilterState
 from slam.octree import PlaneMap
 from slam.odometry_config import HealthConfig, RegistrationConfig
 from slam.prediction import Prediction
-from slam.registration import Fit, Noise, linearise
+from slam.registration import UNKNOWN, Fit, Noise, linearise
 
 COARSE_STRIDE = 4
 """The first iterations, far from the answer, take every fourth point."""
@@ -60,12 +60,12 @@ def align(
     """
     prior = prediction.state
     state, axes = prior, np.zeros((0, 3))
-    coarse = points[::COARSE_STRIDE]
+    coarse, matches = points[::COARSE_STRIDE], np.full(len(points), UNKNOWN)
     for iteration in range(config.max_iterations):
         last = iteration == config.max_iterations - 1
-        used = coarse if iteration < config.coarse_iterations else points
+        used, found = (coarse, None) if iteration < config.coarse_iterations else (points, matches)
         gate, noise = _gate(prior, config, iteration), _noise(config)
-        fit = linearise(plane_map, used, prediction.bent_to(state), prediction.stiffness, lever, gate, noise)
+        fit = linearise(plane_map, used, prediction.bent_to(state), prediction.stiffness, lever, gate, noise, found)
         axes = unconstrained_axes(fit, health)
         information, vector = without(axes, fit, _share(fit, config) * (1 if used is points else COARSE_STRIDE))
         step = ieskf.correction(state, prior, information, vector)

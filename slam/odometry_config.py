@@ -20,7 +20,7 @@ class ScanConfig:
     """Farther returns are not used, metres."""
     map_voxel_m: float = 0.3
     """The map takes the mean of the points in each voxel of this side, metres."""
-    match_voxel_m: float = 0.8
+    match_voxel_m: float = 0.6
     """The pose is found with one point in each voxel of this side, metres."""
     deskew: bool = True
     """Undo the motion within a scan where points carry their time."""

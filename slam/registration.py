@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from slam import morton
 from slam.octree import DEPTH, PLANE, REACH2, SPLIT, STATE, TILT1, TILT2, VARIANCE, PlaneMap, find
 
+UNKNOWN, NONE = -2, -1
+"""Instead of a point's plane: not looked for yet; looked for in vain."""
+
 
 class Noise(NamedTuple):
     """Variances of one return: along the beam (m^2), across it (rad^2), and what no model covers (m^2)."""
@@ -37,7 +40,6 @@ class Fit:
         information: (6, 6) H^T R^-1 H.
         vector: (6,) H^T R^-1 z.
         noise_information: (3, 3) the part of the translation block that uncertain normals explain by themselves.
-        known: points whose voxel (or neighbour) holds any plane.
         matched: points that found a plane within the gate.
         rms_m: root mean square distance of the matched points.
         weight: sum of the inverse variances.
@@ -46,7 +48,6 @@ class Fit:
     information: NDArray[np.float64]
     vector: NDArray[np.float64]
     noise_information: NDArray[np.float64]
-    known: int
     matched: int
     rms_m: float
     weight: float
@@ -54,7 +55,7 @@ class Fit:
 
 @njit(cache=True)
 def _best_plane(a, root, corner, voxel, point, margin, variance, spread, best, stack, centres):
-    """Most probable plane below ``root`` for the point; best = [log-likelihood, node, distance, sigma2, planes seen].
+    """Most probable plane below ``root`` for the point; best = [log-likelihood, node, distance, sigma2].
 
     Subtrees whose cube lies farther from the point than half their own side and ``margin`` are passed over.
     ``variance``: 3 x 3 covariance of the measured point. ``spread``: what the pose's uncertainty adds for the gate.
@@ -86,19 +87,23 @@ def _best_plane(a, root, corner, voxel, point, margin, variance, spread, best, s
             continue
         if state != PLANE:
             continue
-        best[4] += 1.0
-        p = a.planes[node]
-        dx, dy, dz = x - p[3], y - p[4], z - p[5]
-        distance = p[0] * dx + p[1] * dy + p[2] * dz
-        if dx * dx + dy * dy + dz * dz - distance * distance > p[REACH2]:
-            continue
-        s, q = p[6] * dx + p[7] * dy + p[8] * dz, p[9] * dx + p[10] * dy + p[11] * dz
-        sigma2 = p[VARIANCE] + p[TILT1] * s * s + p[TILT2] * q * q + _quadratic(variance, p)
-        if distance * distance > 9.0 * (sigma2 + _quadratic(spread, p)):
-            continue
-        score = -0.5 * distance * distance / sigma2 - 0.5 * math.log(sigma2)
-        if score > best[0]:
-            best[0], best[1], best[2], best[3] = score, node, distance, sigma2
+        _compare(a.planes[node], node, point, variance, spread, best)
+
+
+@njit(cache=True, inline="always")
+def _compare(p, node, point, variance, spread, best):
+    """Let the plane take the place of the best one so far, where the point passes its gates and it is more probable."""
+    dx, dy, dz = point[0] - p[3], point[1] - p[4], point[2] - p[5]
+    distance = p[0] * dx + p[1] * dy + p[2] * dz
+    if dx * dx + dy * dy + dz * dz - distance * distance > p[REACH2]:
+        return
+    s, q = p[6] * dx + p[7] * dy + p[8] * dz, p[9] * dx + p[10] * dy + p[11] * dz
+    sigma2 = p[VARIANCE] + p[TILT1] * s * s + p[TILT2] * q * q + _quadratic(variance, p)
+    if distance * distance > 9.0 * (sigma2 + _quadratic(spread, p)):
+        return
+    score = -0.5 * distance * distance / sigma2 - 0.5 * math.log(sigma2)
+    if score > best[0]:
+        best[0], best[1], best[2], best[3] = score, node, distance, sigma2
 
 
 @njit(cache=True, inline="always")
@@ -114,7 +119,7 @@ def _quadratic(m, n):
 def _search(a, voxel, point, margin, variance, spread, best, work):
     """``_best_plane`` in the point's own voxel and, if none fits there, in the neighbour that it lies nearest to."""
     stack, centres, corner = work
-    best[0], best[1], best[4] = -1e300, -1.0, 0.0
+    best[0], best[1] = -1e300, -1.0
     ix, iy, iz = math.floor(point[0] / voxel), math.floor(point[1] / voxel), math.floor(point[2] / voxel)
     if max(abs(ix), abs(iy), abs(iz)) >= morton.LIMIT - 1:
         return
@@ -139,13 +144,13 @@ def _step(fraction):
 
 
 @njit(cache=True)
-def _accumulate(a, points, rotations, translations, stiffness, lever, pose_cov, noise, voxel, A, b, N):
-    """Sums over all points into A (6, 6), b (6,), N (3, 3); returns known, matched, sum of squares, weight."""
-    best, point, h = np.empty(5), np.empty(3), np.empty(6)
+def _accumulate(a, points, matches, rotations, translations, stiffness, lever, pose_cov, noise, voxel, A, b, N):
+    """Sums over all points into A (6, 6), b (6,), N (3, 3); returns matched, sum of squares, weight."""
+    best, point, h = np.empty(4), np.empty(3), np.empty(6)
     work = (np.empty(64, np.int64), np.empty((64, 3)), np.empty(3))
     variance, spread = np.empty(6), np.empty(6)
     margin, last = 3.0 * math.sqrt(pose_cov[1]), len(rotations) - 1
-    known, matched, squares, weight = 0, 0, 0.0, 0.0
+    matched, squares, weight = 0, 0.0, 0.0
     for i in range(len(points)):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
         k = np.int64(points[i, 3] * last + 0.5)
@@ -157,8 +162,13 @@ def _accumulate(a, points, rotations, translations, stiffness, lever, pose_cov, 
         point[0], point[1], point[2] = rx + t[0], ry + t[1], rz + t[2]
         _point_covariance(rx - lever[0], ry - lever[1], rz - lever[2], noise, variance)
         _pose_spread(rx, ry, rz, pose_cov, spread)
-        _search(a, voxel, point, margin, variance, spread, best, work)
-        known += best[4] > 0.0
+        if matches[i] == UNKNOWN:
+            _search(a, voxel, point, margin, variance, spread, best, work)
+            matches[i] = np.int64(best[1]) if best[1] >= 0.0 else NONE
+        else:
+            best[0], best[1] = -1e300, -1.0
+            if matches[i] >= 0:
+                _compare(a.planes[matches[i]], matches[i], point, variance, spread, best)
         if best[1] < 0.0:
             continue
         p, distance, w = a.planes[np.int64(best[1])], best[2], 1.0 / best[3]
@@ -181,7 +191,7 @@ def _accumulate(a, points, rotations, translations, stiffness, lever, pose_cov, 
     for r in range(6):
         for c in range(r):
             A[r, c] = A[c, r]
-    return known, matched, squares, weight
+    return matched, squares, weight
 
 
 @njit(cache=True, inline="always")
@@ -211,6 +221,7 @@ def linearise(
     lever: NDArray[np.float64],
     pose_variance: tuple[float, float],
     noise: Noise,
+    matches: NDArray[np.int64] | None = None,
 ) -> Fit:
     """Match body-frame points and sum up the normal equations for the pose at the end of their path.
 
@@ -221,20 +232,14 @@ def linearise(
         lever: (3,) LiDAR origin in the body frame, metres: ranges count from there.
         pose_variance: largest variance of rotation (rad^2) and of position (m^2); it widens the gate only.
         noise: of one return.
+        matches: (N,) plane of each point found before, NONE, or UNKNOWN where it is to be looked for and filled in.
     """
+    if matches is None:
+        matches = np.full(len(points), UNKNOWN)
     A, b, N = np.zeros((6, 6)), np.zeros(6), np.zeros((3, 3))
-    known, matched, squares, weight = _accumulate(
-        plane_map.arrays,
-        points,
-        *poses,
-        stiffness,
-        poses[0][-1] @ lever,
-        pose_variance,
-        noise,
-        plane_map.rules.voxel,
-        A,
-        b,
-        N,
-    )
+    matched, squares, weight = _accumulate(
+        plane_map.arrays, points, matches, *poses, stiffness, poses[0][-1] @ lever, pose_variance, noise,
+        plane_map.rules.voxel, A, b, N,
+    )  # fmt: skip
     rms = math.sqrt(squares / matched) if matched else math.nan
-    return Fit(A, b, N, known, matched, rms, weight)
+    return Fit(A, b, N, matched, rms, weight)
