@@ -22,7 +22,7 @@ from slam.replay import ReplayResult, replay
 from slam.results import State
 from slam.trajectory import Trajectory
 
-RKO_SETTINGS = {"initialization_phase": True, "max_num_threads": 1}
+RKO_SETTINGS = [{"initialization_phase": phase, "max_num_threads": 1} for phase in (False, True)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +45,9 @@ def main() -> None:
         _rows(report, [loops[seed] for seed in seeds], f"{kind} {', '.join(map(str, seeds))}")
     _table(report, loops)
     report.note(
-        "rko-lio runs with its defaults and its start-up from rest; its poses, and kiss-icp's, are taken to hold at "
-        "the scan's start, middle or end, whichever gives the peer the smallest error. kiss-icp has no IMU."
+        "rko-lio runs with its defaults, with and without its start-up phase, and the better run counts. Its poses, and "
+        "kiss-icp's, are taken to hold at the scan's start, middle or end, whichever gives the peer the smallest error. "
+        "kiss-icp has no IMU."
     )
     report.save()
 
@@ -55,8 +56,9 @@ def _loop(path: Path) -> Loop:
     recording = open_recording(path)
     truth = recording.ground_truth()
     result = replay(recording)
-    scans, poses = peers.rko_lio(recording.measurements(), recording.calibration, **RKO_SETTINGS)
-    holds_at, rko = peers.at_its_best(scans, poses, truth)
+    holds_at, rko = min(
+        (_rko(recording, truth, settings) for settings in RKO_SETTINGS), key=lambda run: run[1].ate_m.rmse
+    )
     return Loop(
         against_truth(result, truth),
         sum(scan.health.state is not State.OK for scan in result.results),
@@ -70,6 +72,11 @@ def against_truth(result: ReplayResult, truth: Trajectory) -> Evaluation:
     """Ours against the truth at the scans' header stamps."""
     estimate = result.base_trajectory()
     return evaluate(estimate, truth.at(estimate.stamps_ns))
+
+
+def _rko(recording: Recording, truth: Trajectory, settings: dict[str, bool | int]) -> tuple[str, Evaluation]:
+    scans, poses = peers.rko_lio(recording.measurements(), recording.calibration, **settings)
+    return peers.at_its_best(scans, poses, truth)
 
 
 def _kiss(recording: Recording, truth: Trajectory) -> Evaluation:
