@@ -49,6 +49,13 @@ class FilterState:
         arrays = (self.R, self.position, self.velocity, self.bg, self.ba, self.gravity)
         return FilterState(self.stamp_ns, *(a.copy() for a in arrays), self.tau, self.P.copy())
 
+    def transformed(self, T_new_odom: NDArray[np.float64]) -> FilterState:
+        """The same state seen from another world frame (4, 4); the covariance is carried over."""
+        R, moved = T_new_odom[:3, :3], self.copy()
+        moved.R, moved.position = R @ self.R, R @ self.position + T_new_odom[:3, 3]
+        moved.velocity, moved.gravity = R @ self.velocity, R @ self.gravity
+        return moved
+
     def plus(self, d: NDArray[np.float64]) -> FilterState:
         """The state moved by the error (19,); the covariance is carried over."""
         return FilterState(

@@ -87,7 +87,7 @@ class Odometry:
         self._downsampler = Downsampler()
         self._health = HealthMonitor(self.config.health)
         self._place_sensors()
-        self._scans, self._period_ns = 0, USUAL_PERIOD_NS
+        self._scans, self._period_ns, self._sweep_ns = 0, USUAL_PERIOD_NS, 0
         self._suspicion = Suspicion()
         self._first: tuple[FilterState, ScanBundle] | None = None
 
@@ -142,7 +142,7 @@ class Odometry:
 
     def _start(self, bundle: ScanBundle) -> None:
         """The state at the first point of the first scan, with base_link at the origin of odom."""
-        stamp_ns = min(bundle.scan.stamp_ns, bundle.end_ns - 1_000)
+        stamp_ns = min(_first_point_ns(bundle.scan), bundle.end_ns - 1_000)
         _, values = self._predictor.inertial.window(0, bundle.end_ns)
         self.state, self.gravity, sentence = starting_state(
             stamp_ns, values, self.T_base_body, self.config, self.use_imu
@@ -217,7 +217,9 @@ class Odometry:
         other = self._predictor.predict(self.state, bundle.end_ns, trust_imu=False)
         other_points = self._prepare(bundle.scan, other.path)
         second = self._align(other, other_points)
-        if second is None or second.share < alignment.share / DOUBTFUL_SHARE:
+        if second is None or second.fit.matched < self.config.health.least_points:
+            return prediction, points, alignment
+        if second.share < alignment.share / DOUBTFUL_SHARE:
             return prediction, points, alignment
         self._suspicion.strike()
         found = f"{alignment.share:.0%} of the scan fit with the IMU, {second.share:.0%} without it"
@@ -240,9 +242,11 @@ class Odometry:
         """Lay the first scan anew with the motion that the second one shows, and register the second again."""
         assert self._first is not None
         (start, first), self._first = self._first, None
+        T_said = self._at_header(start, first)
         for _ in range(START_CORRECTIONS):
             change = alignment.state.minus(prediction.state)
             start.velocity, start.bg = start.velocity + change[VEL], start.bg + change[BG]
+            start = start.transformed(T_said @ np.linalg.inv(self._at_header(start, first)))
             laid = self._predictor.predict(start, first.end_ns)
             dense = self._prepare(first.scan, laid.path).dense
             self.map = PlaneMap(self.config.map)
@@ -254,8 +258,15 @@ class Odometry:
         self._say(bundle.scan.stamp_ns, f"in motion at the first scan ({speed:.2f} m/s): laid anew with that motion")
         return prediction, points, alignment
 
+    def _at_header(self, start: FilterState, bundle: ScanBundle) -> NDArray[np.float64]:
+        """(4, 4) body in odom at the header stamp, as predicted: the first scan's pose is out and stays as it is."""
+        laid = self._predictor.predict(start, bundle.end_ns)
+        return laid.pose_at(bundle.scan.stamp_ns, laid.state)
+
     def _settle_gravity(self) -> None:
         assert self.state is not None
+        if not len(self._predictor.inertial.stamps_ns):
+            self.gravity.start_ns = self.state.stamp_ns
         settled = self.gravity.settle(self.state)
         if settled is not None:
             self.state = settled
@@ -285,7 +296,7 @@ class Odometry:
 
     def _result(self, scan: Scan, prediction: Prediction, alignment: Alignment | None, health: Health, clock):
         assert self.state is not None
-        T = prediction.pose_at(scan.stamp_ns, self.state)
+        T, self._sweep_ns = prediction.pose_at(scan.stamp_ns, self.state), self.state.stamp_ns - scan.stamp_ns
         fit = alignment.fit if alignment is not None else None
         return self._report(
             scan, T, health, clock, points=alignment.points if alignment else 0,
@@ -293,11 +304,12 @@ class Odometry:
         )  # fmt: skip
 
     def _extrapolated(self, scan: Scan, problem: str, clock: tuple[int, int]) -> ScanResult:
-        """A scan that cannot be registered takes the pose of the constant twist at its stamp, or a period later."""
+        """A scan that cannot be registered takes the pose of the constant twist, at its stamp if it can."""
         T = self.T_base_body.copy()
         if self.state is not None:
             ahead_s = (scan.stamp_ns - self.state.stamp_ns) * 1e-9
-            ahead_s = ahead_s if abs(ahead_s) < FARTHEST_EXTRAPOLATION_S else self._period_ns * 1e-9
+            if abs(ahead_s) > FARTHEST_EXTRAPOLATION_S:
+                ahead_s = (self._period_ns - self._sweep_ns) * 1e-9
             T[:3, :3] = self.state.R @ so3.exp(self._predictor.turn_rate * ahead_s)
             T[:3, 3] = self.state.position + self.state.velocity * ahead_s
         self._say(scan.stamp_ns, f"scan not used: {problem}")
@@ -314,6 +326,13 @@ class Odometry:
     def _say(self, stamp_ns: int, sentence: str) -> None:
         self.events.append((stamp_ns, sentence))
         log.info("%.3f s: %s", stamp_ns * 1e-9, sentence)
+
+
+def _first_point_ns(scan: Scan) -> int:
+    """Stamp of the first point: before the header stamp where the driver stamps the end of a sweep."""
+    if scan.offsets_ns is None or not len(scan.offsets_ns):
+        return scan.stamp_ns
+    return scan.stamp_ns + min(0, max(int(scan.offsets_ns.min()), -LONGEST_PERIOD_NS))
 
 
 def _forget_motion(P: NDArray[np.float64]) -> None:
