@@ -45,9 +45,9 @@ def main() -> None:
         _rows(report, [loops[seed] for seed in seeds], f"{kind} {', '.join(map(str, seeds))}")
     _table(report, loops)
     report.note(
-        "rko-lio runs with its defaults, with and without its start-up phase, and the better run counts. Its poses, and "
-        "kiss-icp's, are taken to hold at the scan's start, middle or end, whichever gives the peer the smallest error. "
-        "kiss-icp has no IMU."
+        "rko-lio runs with its defaults, with and without its start-up phase, and the better run counts. Its poses, "
+        "and kiss-icp's, are taken to hold at the scan's start, middle or end, whichever gives the peer the smallest "
+        "error. kiss-icp has no IMU."
     )
     report.save()
 
