@@ -296,9 +296,10 @@ class PlaneMap:
             config.max_thickness_m**2,
             config.noise_m**2,
         )
+        table = 1 << (2 * capacity - 1).bit_length()
         self.arrays = Arrays(
-            keys=np.zeros(2 * capacity, np.uint64),
-            slots=np.full(2 * capacity, -1, np.int32),
+            keys=np.zeros(table, np.uint64),
+            slots=np.full(table, -1, np.int32),
             children=np.zeros((capacity, 8), np.int32),
             meta=np.zeros((capacity, 4), np.int32),
             moments=np.zeros((capacity, 10)),
@@ -352,7 +353,7 @@ class PlaneMap:
             capacity = max(2 * len(a.meta), int(a.counters[USED]) + points)
             nodes = ("children", "meta", "moments", "planes", "free")
             a = a._replace(**{name: _grown(getattr(a, name), capacity) for name in nodes})
-        if 2 * (a.counters[ROOTS] + points) > len(a.keys):
+        while 2 * (a.counters[ROOTS] + points) > len(a.keys):
             keys, slots = np.zeros(2 * len(a.keys), np.uint64), np.full(2 * len(a.keys), -1, np.int32)
             _rehash(a.keys, a.slots, keys, slots)
             a = a._replace(keys=keys, slots=slots)
