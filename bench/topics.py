@@ -31,10 +31,10 @@ TOPICS = (
     Topic("kitti_accuracy", "KITTI drives 0005 and 0052: accuracy", 400),
     Topic("kitti_camera", "KITTI drive 0052: the first scans, held against the camera", 300),
     Topic("recordings", "Other recordings: deskewing, propagation, the trajectory error itself", 300),
-    Topic("city", "City: loops of 300 m", 900),
+    Topic("city", "City: loops of 300 m", 1500),
     Topic("bag_replay", "Unpaced replay of bags, and the first start", 400, threads=0),
-    Topic("faults", "Faults of messages, clocks and sensors", 1200),
-    Topic("health", "Corridor and kidnapping", 420),
-    Topic("soak", "An hour round a loop", 1800, usual=False),
+    Topic("faults", "Faults of messages, clocks and sensors", 1500),
+    Topic("health", "Corridor and kidnapping", 600),
+    Topic("soak", "An hour round a loop", 3600, usual=False),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}
