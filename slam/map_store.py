@@ -82,14 +82,29 @@ def _config(tensors: dict[str, np.ndarray]) -> MapConfig:
     return load_config(MapConfig, overrides=values)
 
 
+def _row(path: Path) -> tuple:
+    """The record's row. In a folder that it may not write to, SQLite reads only what is declared immutable."""
+    uri = f"{path.resolve().as_uri()}?mode=ro"
+    try:
+        return _read_row(uri)
+    except sqlite3.OperationalError:
+        return _read_row(f"{uri}&immutable=1")
+
+
+def _read_row(uri: str) -> tuple:
+    with closing(sqlite3.connect(uri, uri=True)) as record:
+        return record.execute("SELECT version, file, sha256 FROM map").fetchone()
+
+
 def _checked(folder: Path) -> bytes:
     """The bytes of the current file, as they were written."""
     path = folder / RECORD
     if not path.is_file():
         raise MapError(f"{folder}: no map here ({RECORD} is missing); a replay leaves one in map/ of its output folder")
     try:
-        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as record:
-            version, name, digest = record.execute("SELECT version, file, sha256 FROM map").fetchone()
+        version, name, digest = _row(path)
+        if [type(value) for value in (version, name, digest)] != [int, str, str]:
+            raise TypeError(f"it holds {version!r}, {name!r}, {digest!r}")
     except (sqlite3.DatabaseError, TypeError) as error:
         raise MapError(f"{path}: the record of the map cannot be read ({error}); the file is damaged") from None
     if version > VERSION:
