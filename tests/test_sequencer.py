@@ -35,9 +35,7 @@ def image(ms: float, shift_ns: int = 0) -> Image:
 
 def drive(seconds: float, rate_ms: int = 5) -> list[Measurement]:
     """IMU at 200 Hz, scans at 10 Hz that arrive when they are complete."""
-    messages: list[tuple[float, int, Measurement]] = [
-        (ms, 0, imu(ms)) for ms in range(0, int(seconds * 1000), rate_ms)
-    ]
+    messages: list[tuple[float, int, Measurement]] = [(ms, 0, imu(ms)) for ms in range(0, int(seconds * 1000), rate_ms)]
     messages += [(ms + 100, 1, scan(ms)) for ms in range(0, int(seconds * 1000) - 100, 100)]
     return [m for _, _, m in sorted(messages, key=lambda entry: entry[:2])]
 
@@ -168,9 +166,7 @@ def test_one_imu_sample_stamped_wrongly_is_dropped_alone(shift: int) -> None:
 
 @pytest.mark.parametrize("shift", [HOUR, -HOUR])
 def test_one_scan_stamped_wrongly_is_rejected_alone(shift: int) -> None:
-    messages = [
-        scan(500, shift) if isinstance(m, Scan) and m.stamp_ns == START + 500 * MS else m for m in drive(2.0)
-    ]
+    messages = [scan(500, shift) if isinstance(m, Scan) and m.stamp_ns == START + 500 * MS else m for m in drive(2.0)]
     bundles, _ = run(messages)
     assert len(bundles) == 19 and [b.rejected for b in bundles].count(True) == 1
     (bad,) = (b for b in bundles if b.rejected)
