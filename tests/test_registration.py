@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from plane_worlds import HERE, NOISE, mapped, measured, room, surface
+from plane_worlds import pose_variance as variance
 from slam import so3
 from slam.deskew import bend
 from slam.octree import DEPTH, PLANE, STATE, USED
 from slam.odometry_config import MapConfig
 from slam.registration import linearise
 
-SURE = (1e-8, 1e-6)
+SURE = variance(1e-8, 1e-6)
 """Variances of a pose that widens the gate by next to nothing."""
 LEVER = np.array([0.2, -0.1, 0.4])
 
@@ -49,7 +50,7 @@ def test_the_jacobian_is_the_derivative_of_each_distance_by_the_pose_at_the_end(
 
         def distance_at(nudge, row=row):
             poses = bend(R, p, R @ so3.exp(nudge[:3]), p + nudge[3:], stiffness)
-            return linearise(plane_map, row[None], poses, stiffness, LEVER, (1e-4, 1e-1), NOISE)
+            return linearise(plane_map, row[None], poses, stiffness, LEVER, variance(1e-4, 1e-1), NOISE)
 
         here = distance_at(np.zeros(6))
         if not here.matched or here.rms_m < 1e-3:
@@ -80,7 +81,7 @@ def test_newton_steps_bring_a_displaced_scan_back():
     plane_map = mapped(room(np.random.default_rng(2)))
     points, t = measured(room(np.random.default_rng(3))), np.array([0.05, -0.04, 0.03])
     for _ in range(3):
-        off = linearise(plane_map, points, standing(t=t), 1.0, HERE, (1e-4, 1e-2), NOISE)
+        off = linearise(plane_map, points, standing(t=t), 1.0, HERE, variance(1e-4, 1e-2), NOISE)
         step = np.linalg.solve(off.information, off.vector)
         t = t + step[3:]
         assert np.abs(step[:3]).max() < 2e-3
@@ -97,14 +98,17 @@ def test_a_point_beyond_three_sigma_of_its_plane_is_not_matched():
 
 def test_an_uncertain_pose_opens_the_gate_without_making_the_point_less_certain():
     plane_map = mapped(ground())
-    closed, opened = fit(plane_map, [2.0, 2.0, 1.73]), fit(plane_map, [2.0, 2.0, 1.73], pose_variance=(1e-4, 0.1))
-    assert fit(plane_map, [2.0, 2.0, 2.2], pose_variance=(0.0, 0.1)).matched == 1
+    closed, opened = (
+        fit(plane_map, [2.0, 2.0, 1.73]),
+        fit(plane_map, [2.0, 2.0, 1.73], pose_variance=variance(1e-4, 0.1)),
+    )
+    assert fit(plane_map, [2.0, 2.0, 2.2], pose_variance=variance(0.0, 0.1)).matched == 1
     assert closed.weight == pytest.approx(opened.weight)
 
 
 def test_an_uncertain_attitude_opens_the_gate_for_far_points_only():
     plane_map = mapped(np.vstack([ground(), ground((40.2, 0.2, 1.7))]))
-    turned = (np.radians(1.0) ** 2, 0.0)
+    turned = variance(np.radians(1.0) ** 2, 0.0)
     assert fit(plane_map, [2.0, 2.0, 2.2], pose_variance=turned).matched == 0
     assert fit(plane_map, [42.0, 2.0, 2.2], pose_variance=turned).matched == 1
 
@@ -138,7 +142,7 @@ def test_a_point_just_across_a_border_takes_the_plane_of_the_nearest_voxel(axis,
 
 
 def test_a_point_in_the_middle_of_an_empty_voxel_takes_no_plane():
-    fitted = fit(mapped(ground((0.2, 0.2, 3.99))), [2.0, 2.0, 6.0], pose_variance=(0.0, 100.0))
+    fitted = fit(mapped(ground((0.2, 0.2, 3.99))), [2.0, 2.0, 6.0], pose_variance=variance(0.0, 100.0))
     assert fitted.matched == 0
 
 
