@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ from slam.measurements import Image, ImuSample, Measurement, Scan
 from slam.octree import CENTRE, NORMAL, PlaneMap
 from slam.odometry import Odometry
 from slam.odometry_config import OdometryConfig
+from slam.result_log import ResultLog
 from slam.results import ScanResult
 from slam.sequencer import Sequencer, SequencerConfig
 from slam.trajectory import Trajectory
@@ -40,7 +41,7 @@ class ReplayResult:
         duration_s: span of the scans' stamps.
     """
 
-    results: list[ScanResult]
+    results: Sequence[ScanResult]
     log: list[str]
     map: PlaneMap
     tilt: NDArray[np.float64]
@@ -118,11 +119,12 @@ def replay(
     odometry = Odometry(config, recording.calibration, use_imu=imu, start_map=start_map, start_pose=start_pose)
     meter = _Meter(_part(recording.measurements(), start_s, duration_s, imu))
     began = time.perf_counter()
-    results: list[ScanResult] = []
+    results = ResultLog()
     for bundle in _bundles(meter, Sequencer(SequencerConfig(expect_imu=imu))):
-        results.append(odometry.register(bundle))
+        result = odometry.register(bundle)
+        results.append(result)
         if on_result is not None:
-            on_result(results[-1])
+            on_result(result)
     if not results:
         raise RecordingError(f"{recording.name}: no scan from {start_s} s on, of {recording.scan_count} scans in all")
     return ReplayResult(
