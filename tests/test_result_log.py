@@ -11,7 +11,6 @@ def result(k):
     rng = np.random.default_rng(k)
     T, C = np.eye(4), rng.normal(size=(6, 6))
     T[:3] = rng.normal(size=(3, 4))
-    pose = T, 2.0 * T - np.eye(4), C + C.T
     health = Health() if k % 3 else Health(State.DEGRADED, np.eye(3)[:1], (f"reason {k}",))
     return ScanResult(
         10**18 + k, T, 2.0 * T - np.eye(4), C + C.T, health, k % 2, 5000 + k, k, 0.01 * k, 100 * k, 90 * k
