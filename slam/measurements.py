@@ -12,6 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+USUAL_PERIOD_NS = 100_000_000
+"""From one scan to the next, until a recording shows its own: most LiDARs turn ten times a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class Scan:

@@ -20,7 +20,7 @@ from slam.gravity import GravityWatch, starting_covariance, starting_state
 from slam.health import HealthMonitor, Suspicion
 from slam.ieskf import BG, VEL, FilterState, Path
 from slam.lidar_update import Alignment, align
-from slam.measurements import Scan
+from slam.measurements import USUAL_PERIOD_NS, Scan
 from slam.octree import PlaneMap
 from slam.odometry_config import HealthConfig, OdometryConfig, RegistrationConfig
 from slam.prediction import LEVER_M, Prediction, Predictor
@@ -35,7 +35,6 @@ DOUBTFUL_SHARE = 0.85
 """A share of fitting points this much below another is clearly worse."""
 ON_STORED_MAP = {"max_iterations": 40, "coarse_iterations": 20, "gate_shrink": 0.8}
 """The first scan on a stored map starts from a rough pose: it takes its time."""
-USUAL_PERIOD_NS = 100_000_000
 LONGEST_PERIOD_NS = 1_000_000_000
 
 

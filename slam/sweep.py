@@ -14,9 +14,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from slam.measurements import Scan
+from slam.measurements import USUAL_PERIOD_NS, Scan
 
-USUAL_PERIOD_NS = 100_000_000
 LEAST_POINTS = 100
 
 

@@ -20,12 +20,11 @@ from slam.io.extrinsics import with_configured
 from slam.io.kitti_calibration import read_calibration
 from slam.io.pictures import decode_picture
 from slam.io.settings import RecordingConfig
-from slam.measurements import Image, ImuSample, Measurement, Scan
+from slam.measurements import USUAL_PERIOD_NS, Image, ImuSample, Measurement, Scan
 from slam.trajectory import Trajectory
 
 OXTS_ACCELERATION = slice(11, 14)
 OXTS_TURN_RATE = slice(17, 20)
-ASSUMED_PERIOD_NS = 100_000_000
 NO_STAMP = np.iinfo(np.int64).min
 
 
@@ -152,7 +151,7 @@ class KittiDrive:
         if path.is_file():
             return read_timestamps(path)
         self.notes.append(f"{name}/{file_name} is missing: a period of 0.1 s is assumed")
-        return np.arange(max(_file_numbers(files)) + 1, dtype=np.int64) * ASSUMED_PERIOD_NS
+        return np.arange(max(_file_numbers(files)) + 1, dtype=np.int64) * USUAL_PERIOD_NS
 
     def _sweep_times(self, settings: RecordingConfig) -> Sweep | None:
         """Sweep bounds of an unsynchronised drive; None where the scans are motion-compensated or nothing is known."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from slam.errors import RecordingError
 from slam.io.pointcloud2 import Cloud, normalised
 from slam.io.settings import RecordingConfig
+from slam.measurements import USUAL_PERIOD_NS
 
 TIME_NAMES = frozenset({
     "t", "time", "timestamp", "timestamps", "stamp", "ts", "offsettime", "timeoffset", "toffset", "dt", "deltat",
@@ -26,7 +27,6 @@ TIME_NAMES = frozenset({
     "timestampns", "timestampus",
 })  # fmt: skip
 UNITS_NS = {"s": 1_000_000_000, "ms": 1_000_000, "us": 1_000, "ns": 1}
-ASSUMED_PERIOD_NS = 100_000_000
 CLEAR_SPAN = (0.02, 1.6)  # of a scan period
 MAX_OFFSET_NS = 1_000_000_000
 
@@ -109,7 +109,7 @@ def _candidates(clouds: Sequence[Cloud], settings: RecordingConfig) -> list[str]
 def _period_ns(clouds: Sequence[Cloud]) -> float:
     steps = np.diff([cloud.stamp_ns for cloud in clouds])
     steps = steps[steps > 0]
-    return float(np.median(steps)) if len(steps) else float(ASSUMED_PERIOD_NS)
+    return float(np.median(steps)) if len(steps) else float(USUAL_PERIOD_NS)
 
 
 @dataclass(frozen=True, slots=True)
