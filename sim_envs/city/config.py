@@ -57,12 +57,14 @@ class CorridorConfig:
         length_m: length between the closed ends; more than twice the LiDAR range, so that the middle sees neither.
         width_m: distance of the walls.
         height_m: height of the ceiling.
+        murals: walls and floor carry pictures and stains, as flat as before: they tell a camera where it is.
     """
 
     seed: int = 1
     length_m: float = 270.0
     width_m: float = 8.0
     height_m: float = 4.5
+    murals: bool = False
 
     def __post_init__(self) -> None:
         if min(self.length_m, self.width_m, self.height_m) < 3.0:

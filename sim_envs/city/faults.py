@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sim_envs.city.lens import blinded, covered
 from sim_envs.city.rain import rained_on
 from sim_envs.city.streams import SENSORS, Filter, arrival_ns, message_rng, restamped, sensor_of, source_of
 from sim_envs.errors import SimConfigError
@@ -25,8 +26,14 @@ KINDS: dict[str, tuple[str, float]] = {
     "intermittent": ("comes and goes in spells of a fifth of a second; amount is the share lost", 0.5),
     "clock_offset": ("stamps are amount seconds late", 0.02),
     "rain": ("LiDAR only: amount mm/h of rain gives near returns and swallows far ones", 20.0),
+    "black": ("camera only: no light reaches the sensor", 0.0),
+    "white": ("camera only: every pixel is saturated", 0.0),
+    "covered": ("camera only: something dark lies over the share amount of the lens, from the left", 0.5),
 }
 """Word for a fault -> (what it does, the amount taken where none is given)."""
+
+ONLY_FOR = {"rain": "lidar", "black": "camera", "white": "camera", "covered": "camera"}
+"""Kinds that one sensor alone knows."""
 
 _SPELL_NS = 200_000_000
 
@@ -54,8 +61,8 @@ class Fault:
             raise SimConfigError(f"fault of sensor {self.sensor!r}: there are {', '.join(SENSORS)}")
         if self.kind not in KINDS:
             raise SimConfigError(f"fault {self.kind!r} is not known: {', '.join(KINDS)}")
-        if self.kind == "rain" and self.sensor != "lidar":
-            raise SimConfigError(f"rain on {self.sensor!r}: it is simulated for the lidar alone")
+        if (only := ONLY_FOR.get(self.kind, self.sensor)) != self.sensor:
+            raise SimConfigError(f"fault {self.sensor}:{self.kind}: it is simulated for the {only} alone")
         if not self.start_s < self.end_s:
             raise SimConfigError(f"fault {self.sensor}:{self.kind} from {self.start_s} s to {self.end_s} s is empty")
 
@@ -186,6 +193,21 @@ def _rain(measurement: Measurement, amount: float, seed: int) -> Measurement:
     return rained_on(measurement, amount, message_rng(seed, measurement, 0x2A1))
 
 
+def _black(measurement: Measurement, amount: float, seed: int) -> Measurement:
+    assert isinstance(measurement, Image)
+    return blinded(measurement, 0)
+
+
+def _white(measurement: Measurement, amount: float, seed: int) -> Measurement:
+    assert isinstance(measurement, Image)
+    return blinded(measurement, 255)
+
+
+def _covered(measurement: Measurement, amount: float, seed: int) -> Measurement:
+    assert isinstance(measurement, Image)
+    return covered(measurement, amount)
+
+
 _CHANGES: dict[str, _Change] = {
     "off": _off,
     "intermittent": _intermittent,
@@ -193,4 +215,7 @@ _CHANGES: dict[str, _Change] = {
     "wrong": _wrong,
     "clock_offset": _clock_offset,
     "rain": _rain,
+    "black": _black,
+    "white": _white,
+    "covered": _covered,
 }

@@ -59,6 +59,7 @@ class Material(IntEnum):
     DOOR = 24
     BIKE = 25
     PANEL = 26
+    MURAL = 27
 
 
 _S, _M = Semantic, Material
@@ -90,6 +91,7 @@ _TABLE: dict[Material, tuple[float, Semantic]] = {
     _M.DOOR: (0.30, _S.BUILDING),
     _M.BIKE: (0.40, _S.CYCLIST),
     _M.PANEL: (0.15, _S.FURNITURE),
+    _M.MURAL: (0.40, _S.BUILDING),
 }
 
 REFLECTIVITY = np.array([_TABLE[m][0] for m in Material], np.float32)

@@ -26,7 +26,7 @@ class Mesh:
         material: (F,) uint8, see ``Material``.
         colour: (F, 3) float32, linear RGB 0 to 1.
         size: (F, 2) float32, metres that uv 0 to 1 stand for.
-        tag: (F,) int32, number of the sign or landmark that the face shows, ``NO_TAG`` otherwise.
+        tag: (F,) int32, number of the sign, landmark or mural that the face shows, ``NO_TAG`` otherwise.
     """
 
     vertices: NDArray[np.float64]

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sim_envs.city.materials import Material
 from sim_envs.city.mesh import Mesh
+from sim_envs.city.murals import mural
 from sim_envs.city.noise import fractal
 from sim_envs.city.openings import letter, shop_window, window
 from sim_envs.city.signs import SignAtlas
@@ -31,6 +32,7 @@ _LAMP = int(Material.LAMP)
 _CAR_BODY = int(Material.CAR_BODY)
 _CAR_GLASS = int(Material.CAR_GLASS)
 _PANEL = int(Material.PANEL)
+_MURAL = int(Material.MURAL)
 _HAZE_M = 420.0
 _FEW = 2000
 _THREADS = min(4, os.cpu_count() or 1)
@@ -144,6 +146,9 @@ def _albedo(material, colour, size, tag, s, t, place, local, pixel, pixels, star
         return shop_window(s, t, w, h, x, y, z, pixel, out)
     flat = math.sqrt(local[0] * local[0] + local[1] * local[1])
     along = (x * -local[1] + y * local[0]) / flat if flat > 1e-3 else x
+    if material == _MURAL:
+        mural(along, z if flat > 1e-3 else y, tag, pixel, colour, out)
+        return 0.0
     factor = shade_factor(material, x, y, z, along, s, t, w, h, pixel)
     for k in range(3):
         out[k] = colour[k] * factor

@@ -103,11 +103,13 @@ def make_corridor(config: CorridorConfig | None = None) -> World:
     right = [[x0, y0, 0], [x1, y0, 0], [x1, y0, top], [x0, y0, top]]
     near = [[x0, y1, 0], [x0, y0, 0], [x0, y0, top], [x0, y1, top]]
     end = [[x1, y0, 0], [x1, y1, 0], [x1, y1, top], [x1, y0, top]]
+    ground, wall = (Material.MURAL, Material.MURAL) if config.murals else (Material.ASPHALT, Material.BRICK)
     mesh = merge(
         [
-            quads([floor], Material.ASPHALT, (0.18, 0.18, 0.19)),
+            quads([floor], ground, (0.18, 0.18, 0.19), tag=3 * config.seed),
             quads([ceiling], Material.CONCRETE, (0.5, 0.5, 0.48)),
-            quads([left, right, near, end], Material.BRICK, (0.42, 0.22, 0.13)),
+            quads([left], wall, (0.42, 0.22, 0.13), tag=3 * config.seed + 1),
+            quads([right, near, end], wall, (0.42, 0.22, 0.13), tag=3 * config.seed + 2),
         ]
     )
     line = np.array([[x0 + 12.0, 0.0], [x1 - 12.0, 0.0]])
