@@ -29,8 +29,13 @@ NORMAL, CENTRE, TANGENT, BITANGENT, VARIANCE, TILT1, TILT2, REACH2 = 0, 3, 6, 9,
 """Columns of ``planes``: unit normal, centre (odom, m), unit in-plane axes, variance of the centre along the normal
 (m^2), variance of the tilt about each in-plane axis (rad^2), squared gate on in-plane distance (m^2)."""
 
-USED, FREE, ROOTS, CURSOR = 0, 1, 2, 3
-"""Columns of ``counters``."""
+FIRST, BELOW, FRESH = 0, 1, 2
+"""Columns of ``gaussians``: the first of the node's Gaussians or -1, how many its subtree holds, and whether the one
+that stands for them at a distance is up to date. See ``slam.gaussian_map``, which alone fills them."""
+
+USED, FREE, ROOTS, CURSOR, ORPHANS, NEWEST = 0, 1, 2, 3, 4, 5
+"""Columns of ``counters``: nodes ever taken, released ones, root voxels, where the sweep stands, lists of Gaussians
+whose nodes were released, and the number of the last scan."""
 
 
 class Arrays(NamedTuple):
@@ -43,7 +48,9 @@ class Arrays(NamedTuple):
     moments: NDArray[np.float64]  # (C, 10): n, sum x y z, sum xx xy xz yy yz zz, about the root voxel's centre
     planes: NDArray[np.float64]  # (C, 16)
     free: NDArray[np.int32]  # (C,) stack of released nodes
-    counters: NDArray[np.int64]  # (4,)
+    gaussians: NDArray[np.int32]  # (C, 3)
+    orphans: NDArray[np.int32]  # (C,) stack of first Gaussians, one for each node that was released with some
+    counters: NDArray[np.int64]  # (6,)
 
 
 class Rules(NamedTuple):
@@ -70,7 +77,8 @@ def find(a, key):
 
 
 @njit(cache=True)
-def _new_node(a, depth, seen, min_points):
+def new_node(a, depth, seen, min_points):
+    """An empty leaf. Needs room for it."""
     if a.counters[FREE] > 0:
         a.counters[FREE] -= 1
         node = np.int64(a.free[a.counters[FREE]])
@@ -79,19 +87,21 @@ def _new_node(a, depth, seen, min_points):
         a.counters[USED] += 1
     a.children[node, :] = -1
     a.moments[node, :] = 0.0
+    a.gaussians[node, FIRST], a.gaussians[node, BELOW], a.gaussians[node, FRESH] = -1, 0, 0
     a.meta[node, STATE], a.meta[node, DEPTH], a.meta[node, SEEN], a.meta[node, NEXT_FIT] = OPEN, depth, seen, min_points
     return node
 
 
 @njit(cache=True)
-def _find_or_add(a, key, seen, min_points):
+def find_or_add(a, key, seen, min_points):
+    """Node of the root voxel with this key, made where there is none. Needs room for it."""
     mask = uint64(len(a.keys) - 1)
     h = morton.mix(key) & mask
     while a.slots[h] >= 0:
         if a.keys[h] == key:
             return np.int64(a.slots[h])
         h = (h + uint64(1)) & mask
-    node = _new_node(a, 0, seen, min_points)
+    node = new_node(a, 0, seen, min_points)
     a.keys[h], a.slots[h] = key, node
     a.counters[ROOTS] += 1
     return node
@@ -161,7 +171,7 @@ def insert(a, points, rotations, translations, seen, rules):
         ix, iy, iz = np.int64(math.floor(x * inv)), np.int64(math.floor(y * inv)), np.int64(math.floor(z * inv))
         if max(abs(ix), abs(iy), abs(iz)) >= morton.LIMIT:
             continue
-        node = _find_or_add(a, morton.encode(ix, iy, iz), seen, rules.min_points)
+        node = find_or_add(a, morton.encode(ix, iy, iz), seen, rules.min_points)
         a.meta[node, SEEN] = seen
         origin[0], origin[1], origin[2] = (ix + 0.5) * rules.voxel, (iy + 0.5) * rules.voxel, (iz + 0.5) * rules.voxel
         x, y, z = x - origin[0], y - origin[1], z - origin[2]
@@ -174,7 +184,7 @@ def insert(a, points, rotations, translations, seen, rules):
             quarter *= 0.5
             child = a.children[node, octant]
             if child < 0:
-                child = _new_node(a, a.meta[node, DEPTH] + 1, seen, rules.min_points)
+                child = new_node(a, a.meta[node, DEPTH] + 1, seen, rules.min_points)
                 a.children[node, octant] = child
             node = np.int64(child)
         m = a.moments[node]
@@ -200,6 +210,9 @@ def _release(a, node):
         child = a.children[node, octant]
         if child >= 0:
             _release(a, np.int64(child))
+    if a.gaussians[node, FIRST] >= 0:
+        a.orphans[a.counters[ORPHANS]] = a.gaussians[node, FIRST]
+        a.counters[ORPHANS] += 1
     a.free[a.counters[FREE]] = node
     a.counters[FREE] += 1
 
@@ -305,7 +318,9 @@ class PlaneMap:
             moments=np.zeros((capacity, 10)),
             planes=np.zeros((capacity, 16)),
             free=np.zeros(capacity, np.int32),
-            counters=np.zeros(4, np.int64),
+            gaussians=np.zeros((capacity, 3), np.int32),
+            orphans=np.zeros(capacity, np.int32),
+            counters=np.zeros(6, np.int64),
         )
 
     def __len__(self) -> int:
@@ -325,11 +340,13 @@ class PlaneMap:
         self, points: NDArray[np.float64], poses: tuple[NDArray[np.float64], NDArray[np.float64]], seen: int
     ) -> None:
         """Add (N, 4) points x, y, z, share, each placed by the pose of its share; see ``slam.deskew.bend``."""
-        self._make_room(len(points))
+        self.make_room(len(points))
+        self.arrays.counters[NEWEST] = seen
         insert(self.arrays, points, *poses, seen, self.rules)
 
     def forget(self, position: NDArray[np.float64], seen: int) -> None:
         """Drop what is out of reach of ``position`` or too old, a share of the table at each call."""
+        self.arrays.counters[NEWEST] = seen
         share = max(1, len(self.arrays.keys) // self.config.sweep_scans)
         oldest = seen - self.config.max_age_scans
         sweep(self.arrays, share, position, self.config.reach_m, oldest, self.config.voxel_m)
@@ -340,18 +357,20 @@ class PlaneMap:
         return self.arrays.planes[rows[: _collect_planes(self.arrays, rows)]]
 
     def restore(self, tensors: dict[str, NDArray]) -> None:
-        """Take over the nodes and root voxels that another map stored; see ``slam.map_store``."""
+        """Take over the nodes and root voxels that another map stored, without Gaussians; see ``slam.map_store``."""
         a = self.arrays
+        a.gaussians[:] = (-1, 0, 0)
         for name in ("children", "meta", "moments", "planes", "free"):
             getattr(a, name)[: len(tensors[name])] = tensors[name]
         _rehash(tensors["keys"], tensors["slots"], a.keys, a.slots)
         a.counters[[USED, FREE, ROOTS]] = len(tensors["meta"]), len(tensors["free"]), len(tensors["keys"])
 
-    def _make_room(self, points: int) -> None:
+    def make_room(self, points: int) -> None:
+        """Let the storage grow, where need be, to hold one more node and root voxel for each of so many points."""
         a = self.arrays
         if a.counters[USED] - a.counters[FREE] + points > len(a.meta):
             capacity = max(2 * len(a.meta), int(a.counters[USED]) + points)
-            nodes = ("children", "meta", "moments", "planes", "free")
+            nodes = ("children", "meta", "moments", "planes", "free", "gaussians", "orphans")
             a = a._replace(**{name: _grown(getattr(a, name), capacity) for name in nodes})
         while 2 * (a.counters[ROOTS] + points) > len(a.keys):
             keys, slots = np.zeros(2 * len(a.keys), np.uint64), np.full(2 * len(a.keys), -1, np.int32)
