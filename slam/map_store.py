@@ -1,54 +1,91 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""A plane map on disk: tensors in one safetensors file, and an SQLite record of which file is the current one.
+"""A map on disk: tensors in safetensors files, and an SQLite record of which files are the current ones.
 
-The new file is written aside and renamed, then the record is changed in one transaction: a crash at any moment leaves
-the map as it was last saved. The record holds the file's SHA-256, which is checked before anything is read.
+The planes are one file, the Gaussians in memory another, and each region that the drive left behind one more. New files
+are written aside and renamed, then the record is changed in one transaction, then old files are removed: a crash at
+any moment leaves the map as it was last saved. The record holds each file's SHA-256, checked before anything is used.
 """
 
 from __future__ import annotations
 
 import hashlib
-import sqlite3
-from contextlib import closing
+from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import numpy as np
-from safetensors.numpy import load as load_tensors
+from numpy.typing import NDArray
 from safetensors.numpy import save as save_tensors
 
-from slam.config import load as load_config
-from slam.config import to_dict
+from slam import map_tensors
 from slam.errors import MapError
 from slam.files import write_bytes
-from slam.octree import FREE, USED, PlaneMap
+from slam.gaussian_map.regions import Key, RegionStore, link_or_copy, unpacked
+from slam.map_record import (
+    RECORD,
+    VERSION,
+    Part,
+    Record,
+    read_record,
+    remove_unreferenced,
+    replace_parts,
+    sync_folder,
+    writing,
+)
+from slam.octree import PlaneMap
 from slam.odometry_config import MapConfig
 
-VERSION = 1
-RECORD = "map.sqlite"
-_SCHEMA = "CREATE TABLE IF NOT EXISTS map (id INTEGER PRIMARY KEY CHECK (id = 1), version INT, file TEXT, sha256 TEXT)"
+__all__ = ["RECORD", "VERSION", "StoredRegions", "damage", "load_gaussians", "load_map", "save_map"]
+
+Tensors = dict[str, NDArray]
+T = TypeVar("T")
+
+_TRIES = 10
 
 
-def save_map(folder: str | Path, plane_map: PlaneMap) -> Path:
-    """Store the map in ``folder``, in place of the one there; returns the folder."""
+class GaussianTensors(Protocol):
+    """What saving needs of a Gaussian map."""
+
+    regions: RegionStore | StoredRegions | None
+
+    def tensors(self) -> Tensors:
+        """The Gaussians in memory."""
+        ...
+
+    def restore(self, tensors: Tensors) -> None:
+        """Take over what another map's ``tensors`` gave."""
+        ...
+
+
+G = TypeVar("G", bound=GaussianTensors)
+
+
+def save_map(folder: str | Path, plane_map: PlaneMap, gaussian_map: GaussianTensors | None = None) -> Path:
+    """Store the map in ``folder``, in place of the one there; returns the folder.
+
+    The regions of ``gaussian_map`` are taken over by hard links where the disk has them, else copied.
+
+    Raises:
+        MapError: when another process is saving there and does not end.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    data = save_tensors(_tensors(plane_map))
-    digest = hashlib.sha256(data).hexdigest()
-    name = f"planes-{digest[:16]}.safetensors"
-    write_bytes(folder / name, data)
-    with closing(sqlite3.connect(folder / RECORD)) as record, record:
-        record.execute("PRAGMA journal_mode=WAL")
-        record.execute(_SCHEMA)
-        record.execute("INSERT OR REPLACE INTO map VALUES (1, ?, ?, ?)", (VERSION, name, digest))
-    for old in folder.glob("planes-*.safetensors"):
-        if old.name != name:
-            old.unlink()
+    with writing(folder) as record:
+        tensors, metadata = map_tensors.of_planes(plane_map)
+        parts = [_write(folder, "planes", save_tensors(tensors, metadata))]
+        if gaussian_map is not None:
+            packed = {name: np.asarray(value, order="C") for name, value in gaussian_map.tensors().items()}
+            parts.append(_write(folder, "gaussians", save_tensors(packed)))
+            parts += _take_regions(folder, gaussian_map.regions)
+        sync_folder(folder)
+        replace_parts(record, parts)
+    remove_unreferenced(folder)
     return folder
 
 
 def load_map(folder: str | Path, config: MapConfig | None = None) -> PlaneMap:
-    """The map stored in ``folder``.
+    """The planes of the map stored in ``folder``.
 
     Args:
         config: limits of the map from now on; sizes of voxels and depth come from the stored map in any case.
@@ -56,66 +93,167 @@ def load_map(folder: str | Path, config: MapConfig | None = None) -> PlaneMap:
     Raises:
         MapError: where there is no map, or the stored one is damaged or of a newer version.
     """
-    folder = Path(folder)
-    tensors = load_tensors(_checked(folder))
-    stored = _config(tensors)
-    limits = config or MapConfig()
-    kept = {name: getattr(limits, name) for name in ("reach_m", "max_age_scans", "sweep_scans")}
-    plane_map = PlaneMap(load_config(MapConfig, overrides=to_dict(stored) | kept), max(1 << 15, len(tensors["meta"])))
-    plane_map.restore(tensors)
-    return plane_map
+    return _current(Path(folder), lambda record: _planes(Path(folder), record, config))
 
 
-def _tensors(plane_map: PlaneMap) -> dict[str, np.ndarray]:
-    a, used = plane_map.arrays, int(plane_map.arrays.counters[USED])
-    held = a.slots >= 0
-    tensors = {name: a._asdict()[name][:used] for name in ("children", "meta", "moments", "planes")}
-    tensors |= {"keys": a.keys[held], "slots": a.slots[held], "free": a.free[: int(a.counters[FREE])]}
-    settings = to_dict(plane_map.config)
-    tensors["config"] = np.array([settings[name] for name in sorted(settings)], np.float64)
-    return {name: np.ascontiguousarray(value) for name, value in tensors.items()}
+def load_gaussians(folder: str | Path, make: Callable[[PlaneMap], G], config: MapConfig | None = None) -> G | None:
+    """The Gaussians stored in ``folder`` with the planes that they lie in; None where only planes are stored.
+
+    Args:
+        make: an empty Gaussian map on the planes that it is given: ``lambda planes: GaussianMap(planes, settings,
+            regions)``. A ``RegionStore`` that it has takes over the stored regions, by hard links, for the drive to go
+            on. To look at a map, give it a ``StoredRegions(folder)``, which reads them where they are.
+        config: as in ``load_map``.
+
+    Raises:
+        MapError: as ``load_map``.
+    """
+    return _current(Path(folder), lambda record: _gaussians(Path(folder), record, make, config))
 
 
-def _config(tensors: dict[str, np.ndarray]) -> MapConfig:
-    plain = to_dict(MapConfig())
-    values = {n: type(plain[n])(v) for n, v in zip(sorted(plain), tensors["config"].tolist(), strict=True)}
-    return load_config(MapConfig, overrides=values)
+def damage(folder: str | Path) -> list[str]:
+    """What is wrong with each damaged part of a stored map, a sentence each; empty where all is well.
+
+    Raises:
+        MapError: when there is no map, or its record itself is damaged or of a newer version.
+    """
+    folder, found = Path(folder), []
+    record = read_record(folder)
+    for part in record.parts.values():
+        try:
+            _compare(folder / part.file, *_file_digest(folder / part.file), part)
+        except MapError as error:
+            found.append(str(error))
+    return found
 
 
-def _row(path: Path) -> tuple:
-    """The record's row. In a folder that it may not write to, SQLite reads only what is declared immutable."""
-    uri = f"{path.resolve().as_uri()}?mode=ro"
-    try:
-        return _read_row(uri)
-    except sqlite3.OperationalError:
-        return _read_row(f"{uri}&immutable=1")
+class StoredRegions:
+    """The regions of a stored map, to be read where they are; has what a Gaussian map asks of a ``RegionStore``."""
 
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self._parts = _regions(read_record(self.folder))
 
-def _read_row(uri: str) -> tuple:
-    with closing(sqlite3.connect(uri, uri=True)) as record:
-        return record.execute("SELECT version, file, sha256 FROM map").fetchone()
+    def keys(self) -> list[Key]:
+        """Of the regions there are, in order."""
+        return sorted(self._parts)
 
+    def path(self, key: Key) -> Path:
+        """The file of a region that there is."""
+        return self.folder / self._parts[key].file
 
-def _checked(folder: Path) -> bytes:
-    """The bytes of the current file, as they were written."""
-    path = folder / RECORD
-    if not path.is_file():
-        raise MapError(f"{folder}: no map here ({RECORD} is missing); a replay leaves one in map/ of its output folder")
-    try:
-        version, name, digest = _row(path)
-        if [type(value) for value in (version, name, digest)] != [int, str, str]:
-            raise TypeError(f"it holds {version!r}, {name!r}, {digest!r}")
-    except (sqlite3.DatabaseError, TypeError) as error:
-        raise MapError(f"{path}: the record of the map cannot be read ({error}); the file is damaged") from None
-    if version > VERSION:
-        raise MapError(f"{folder}: map of version {version}, this program reads up to {VERSION}: update it")
-    try:
-        data = (folder / name).read_bytes()
-    except OSError as error:
-        raise MapError(f"{folder / name}: the map's tensors cannot be read ({error.strerror})") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != digest:
+    def get(self, key: Key) -> Tensors | None:
+        """The tensors of a region, None where there is none.
+
+        Raises:
+            MapError: when its file is damaged, or was replaced since.
+        """
+        part = self._parts.get(key)
+        return None if part is None else unpacked(key, _checked(self.folder, part), self.folder / part.file)
+
+    def put(self, key: Key, tensors: Tensors) -> None:
+        """A stored map is changed as a whole alone: see ``save_map``.
+
+        Raises:
+            MapError: always.
+        """
         raise MapError(
-            f"{folder / name}: damaged, {len(data)} bytes with SHA-256 {found[:12]}..., stored was {digest[:12]}..."
+            f"{self.folder}: region {key} of {len(tensors)} tensors: a stored map is read-only, use save_map"
         )
+
+    def remove(self, key: Key) -> None:
+        """Here alone, not in the stored map."""
+        self._parts.pop(key, None)
+
+
+def _write(folder: Path, name: str, data: bytes) -> Part:
+    digest = hashlib.sha256(data).hexdigest()
+    file = f"{name}-{digest[:16]}.safetensors"
+    write_bytes(folder / file, data)
+    return Part(name, file, digest, len(data))
+
+
+def _take_regions(folder: Path, regions: RegionStore | StoredRegions | None) -> list[Part]:
+    parts = []
+    if regions is None:
+        return parts
+    for key in regions.keys():  # noqa: SIM118 (a store, no dict)
+        x, y, z = key
+        digest, size = _file_digest(regions.path(key))
+        file = f"region-{x}_{y}_{z}-{digest[:16]}.safetensors"
+        link_or_copy(regions.path(key), folder / file)
+        parts.append(Part(f"region {x} {y} {z}", file, digest, size))
+    return parts
+
+
+def _file_digest(path: Path) -> tuple[str, int]:
+    """SHA-256 and bytes of a file, in little memory."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+                size += len(block)
+    except OSError as error:
+        raise MapError(f"{path}: the map's tensors cannot be read ({error.strerror})") from None
+    return digest.hexdigest(), size
+
+
+def _current(folder: Path, read: Callable[[Record], T]) -> T:
+    """What ``read`` makes of the record; anew where a process that saves has replaced the files meanwhile."""
+    record = read_record(folder)
+    for _ in range(_TRIES):
+        try:
+            return read(record)
+        except MapError:
+            now = read_record(folder)
+            if now == record:
+                raise
+            record = now
+    return read(record)
+
+
+def _planes(folder: Path, record: Record, config: MapConfig | None) -> PlaneMap:
+    if "planes" not in record.parts:
+        raise MapError(f"{folder / RECORD}: the record of the map names no planes; the file is damaged")
+    part = record.parts["planes"]
+    return map_tensors.planes(_checked(folder, part), folder / part.file, record.version, config)
+
+
+def _gaussians(folder: Path, record: Record, make: Callable[[PlaneMap], G], config: MapConfig | None) -> G | None:
+    if "gaussians" not in record.parts:
+        return None
+    part = record.parts["gaussians"]
+    gaussian_map = make(_planes(folder, record, config))
+    map_tensors.restore_gaussians(gaussian_map, _checked(folder, part), folder / part.file)
+    if isinstance(gaussian_map.regions, RegionStore):
+        gaussian_map.regions.clear()
+        for key, region in _regions(record).items():
+            _compare(folder / region.file, *_file_digest(folder / region.file), region)
+            gaussian_map.regions.adopt(key, folder / region.file)
+    return gaussian_map
+
+
+def _regions(record: Record) -> dict[Key, Part]:
+    found = {}
+    for name, part in record.parts.items():
+        if name.startswith("region "):
+            x, y, z = name.split()[1:]
+            found[int(x), int(y), int(z)] = part
+    return found
+
+
+def _checked(folder: Path, part: Part) -> bytes:
+    """The bytes of a part's file, as they were written."""
+    path = folder / part.file
+    try:
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise MapError(f"{path}: the map's tensors cannot be read ({getattr(error, 'strerror', error)})") from None
+    _compare(path, hashlib.sha256(data).hexdigest(), len(data), part)
     return data
+
+
+def _compare(path: Path, found: str, size: int, part: Part) -> None:
+    if found != part.sha256:
+        raise MapError(f"{path}: damaged, {size} bytes with SHA-256 {found[:12]}..., stored was {part.sha256[:12]}...")

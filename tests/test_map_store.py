@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""A stored map comes back as it was, says what is wrong with it, survives a kill, and can be the start."""
+"""A stored map comes back as it was, says what is wrong with it, and can be the start."""
 
 import multiprocessing
 import os
@@ -8,7 +8,6 @@ import shutil
 import sqlite3
 import sys
 import tempfile
-import time
 from contextlib import closing
 from dataclasses import replace
 from functools import cache
@@ -183,32 +182,6 @@ def test_a_map_is_read_by_those_who_may_not_write_it():
         reader.join()
         Path(folder).chmod(0o755)
         assert reader.exitcode == 0
-
-
-# a kill while saving
-
-
-def _save_for_ever(folder, first, second):
-    while True:
-        save_map(folder, first)
-        save_map(folder, second)
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
-def test_a_kill_at_any_moment_of_saving_leaves_one_of_the_maps(tmp_path):
-    maps, rng = (a_map(1), a_map(2)), np.random.default_rng(0)
-    known = [sorted_planes(m).tobytes() for m in maps]
-    save_map(tmp_path, maps[0])
-    for _ in range(10):
-        saver = multiprocessing.get_context("fork").Process(target=_save_for_ever, args=(tmp_path, *maps))
-        saver.start()
-        time.sleep(rng.uniform(0.02, 0.2))
-        saver.kill()
-        saver.join()
-        assert sorted_planes(load_map(tmp_path)).tobytes() in known
-    save_map(tmp_path, maps[1])
-    assert sorted_planes(load_map(tmp_path)).tobytes() == known[1]
-    assert len(list(tmp_path.glob("planes-*.safetensors"))) == 1
 
 
 # a stored map as the start

@@ -1,0 +1,52 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Small maps whose content says which version they are, and a Gaussian map reduced to what storing asks of it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from slam.gaussian_map.regions import RegionStore
+from slam.octree import PlaneMap
+from slam.odometry_config import MapConfig
+
+
+class FewGaussians:
+    """Means and steps of a few Gaussians, all equal to one number, and regions as a Gaussian map has them."""
+
+    def __init__(self, version=0, regions=None):
+        self.regions = regions
+        self.restore({"means": np.full((5, 3), version, np.float32), "steps": np.full(5, version, np.int32)})
+
+    def tensors(self):
+        return {"means": self.means, "steps": self.steps}
+
+    def restore(self, tensors):
+        self.means, self.steps = tensors["means"], tensors["steps"]
+
+    @property
+    def version(self):
+        assert (self.means == self.steps[0]).all() and (self.steps == self.steps[0]).all()
+        return int(self.steps[0])
+
+
+def numbered_planes(version):
+    """A plane map of as many voxels as its number."""
+    plane_map = PlaneMap(MapConfig(voxel_m=1.0), 1)
+    points = np.zeros((version, 3))
+    points[:, 0] = np.arange(version) + 0.5
+    plane_map.insert(points, np.eye(3), np.zeros(3), 0)
+    return plane_map
+
+
+def numbered_region(version):
+    """The tensors of a region."""
+    return {"means": np.full((3, 3), version, np.float32), "key": np.arange(3, dtype=np.uint64)}
+
+
+def numbered_map(version, spool):
+    """Planes and Gaussians of one number, with two regions of it in the folder ``spool``."""
+    regions = RegionStore(spool)
+    for key in ((0, 0, 0), (-1, 2, -3)):
+        regions.put(key, numbered_region(version))
+    return numbered_planes(version), FewGaussians(version, regions)
