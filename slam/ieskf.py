@@ -187,11 +187,13 @@ def predict(state: FilterState, steps: Steps, tau_density: float = 0.0) -> tuple
 
 
 def gain(P: NDArray[np.float64], information: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
-    """K1 (19, 6) and G = K1 H^T R^-1 H (19, 6) of a measurement that sees the first six errors alone.
+    """K1 (19, n) and G = K1 H^T R^-1 H (19, n) of a measurement that sees the first n errors alone.
 
-    K1 = (H^T R^-1 H + P^-1)^-1 in its first six columns, through a 6 x 6 system, so that P is never inverted.
+    K1 = (H^T R^-1 H + P^-1)^-1 in its first n columns, through an n x n system, so that P is never inverted. n is 6
+    for the LiDAR (theta, position) and 7 for the camera (inverse exposure too).
     """
-    K = np.linalg.solve((np.eye(6) + information @ P[:6, :6]).T, P[:, :6].T).T
+    n = len(information)
+    K = np.linalg.solve((np.eye(n) + information @ P[:n, :n]).T, P[:, :n].T).T
     return K, K @ information
 
 
@@ -199,11 +201,11 @@ def correction(state: FilterState, prior: FilterState, information, vector) -> N
     """(19,) step of the iterated update at ``state``: K1 H^T R^-1 z + (I - G)(prior [-] state)."""
     K, G = gain(prior.P, information)
     back = prior.minus(state)
-    return K @ vector + back - G @ back[:6]
+    return K @ vector + back - G @ back[: len(vector)]
 
 
 def posterior(P: NDArray[np.float64], information: NDArray[np.float64]) -> NDArray[np.float64]:
     """P <- (I - G) P, kept symmetric."""
     _, G = gain(P, information)
-    P = P - G @ P[:6]
+    P = P - G @ P[: len(information)]
     return 0.5 * (P + P.T)

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""LiDAR-inertial odometry: an iterated error-state Kalman filter on a map of planes, after GS-LIVO and FAST-LIO2."""
+"""LiDAR, inertial and visual odometry: an iterated error-state Kalman filter on a map of planes, after GS-LIVO and FAST-LIO2."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from slam import so3
 from slam.bundle import ScanBundle
 from slam.calibration import Calibration
-from slam.deskew import motion_within
+from slam.deskew import Undoing, motion_within
 from slam.downsample import Downsampler
+from slam.gaussian_map.mapping_config import MappingConfig
+from slam.gaussian_map.returns import placed
 from slam.gravity import GravityWatch, starting_covariance, starting_state
 from slam.health import HealthMonitor, Suspicion
 from slam.ieskf import BG, VEL, FilterState, Path
@@ -25,6 +27,7 @@ from slam.octree import PlaneMap
 from slam.odometry_config import HealthConfig, OdometryConfig, RegistrationConfig
 from slam.prediction import LEVER_M, Prediction, Predictor
 from slam.results import Health, ScanResult, State
+from slam.visual import Blind, Visual
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +43,12 @@ LONGEST_PERIOD_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """A scan in the body frame at its end: rows of x, y, z and share of the path; and what was left out."""
+    """A scan in the body frame at its end: rows of x, y, z and share of the path; what was left out, and how it was laid."""
 
     dense: NDArray[np.float64]
     matching: NDArray[np.float64]
     not_finite: int
+    undoing: Undoing
 
 
 class Odometry:
@@ -56,6 +60,7 @@ class Odometry:
         segment: number of the segment.
         gravity: what is known of the direction of gravity; its ``tilt`` levels odom.
         events: (stamp_ns, sentence) of what happened.
+        visual: what the cameras add; its ``work`` fits the map, between scans.
     """
 
     def __init__(
@@ -64,6 +69,8 @@ class Odometry:
         calibration: Calibration | None = None,
         *,
         use_imu: bool = True,
+        use_camera: bool = True,
+        mapping: MappingConfig | None = None,
         start_map: PlaneMap | None = None,
         start_pose: NDArray[np.float64] | None = None,
     ) -> None:
@@ -71,6 +78,8 @@ class Odometry:
 
         Args:
             use_imu: False: the constant-velocity model takes its place.
+            use_camera: False: pictures go into the map and leave the pose alone.
+            mapping: how the Gaussian map is built; None builds none, and pictures are ignored.
             start_map: a stored map that the first scan is registered against.
             start_pose: (4, 4) base_link in that map's frame at the first scan, within about a metre and ten degrees.
         """
@@ -87,6 +96,7 @@ class Odometry:
         self._downsampler = Downsampler()
         self._health = HealthMonitor(self.config.health)
         self._place_sensors()
+        self.visual = self._eye(mapping, use_camera)
         self._scans, self._period_ns, self._sweep_ns = 0, USUAL_PERIOD_NS, 0
         self._suspicion = Suspicion()
         self._noted: set[str] = set()
@@ -108,8 +118,9 @@ class Odometry:
             prediction, points, alignment = self._without_imu(bundle, prediction, points, alignment)
         health = self._settle(prediction, points, alignment)
         self._settle_gravity()
-        self._extend_map(prediction, points, health)
-        return self._result(bundle.scan, prediction, alignment, health, clock)
+        camera = self._look(bundle, prediction)
+        self._extend_map(bundle.scan, prediction, points, health)
+        return self._result(bundle.scan, prediction, alignment, health, clock, camera)
 
     # what comes before: sensors, time, the first state
 
@@ -119,6 +130,11 @@ class Odometry:
         self.T_base_body = T_base_imu if self.use_imu else c.T_base_lidar
         self._T_body_base = np.linalg.inv(self.T_base_body)
         self.T_body_lidar = self._T_body_base @ c.T_base_lidar
+
+    def _eye(self, mapping: MappingConfig | None, use_camera: bool) -> Visual | Blind:
+        if mapping is None or not self.calibration.cameras:
+            return Blind()
+        return Visual(self.calibration, self._T_body_base, mapping, self.config.photometric if use_camera else None)
 
     def _take_in(self, bundle: ScanBundle) -> None:
         for event in bundle.events:
@@ -194,7 +210,7 @@ class Odometry:
         undoing = motion_within(timed, path, self.T_body_lidar)
         limits = (c.min_range_m, c.max_range_m)
         dense, finite, _ = self._downsampler.centroids(scan.points, undoing, limits, c.map_voxel_m)
-        return _Points(dense, self._downsampler.first(dense, c.match_voxel_m), len(scan.points) - finite)
+        return _Points(dense, self._downsampler.first(dense, c.match_voxel_m), len(scan.points) - finite, undoing)
 
     def _align(self, prediction: Prediction, points: _Points) -> Alignment | None:
         """None where there is nothing to register against (the first scan of a segment), or nothing to register."""
@@ -302,13 +318,25 @@ class Odometry:
             angle = np.degrees(np.linalg.norm(so3.log(self.gravity.tilt)))
             self._say(settled.stamp_ns, f"gravity settled in motion: odom is {angle:.2f} deg off level")
 
-    def _extend_map(self, prediction: Prediction, points: _Points, health: Health) -> None:
+    def _look(self, bundle: ScanBundle, prediction: Prediction) -> str:
+        """Let the pictures correct the pose; returns what became of them."""
+        assert self.state is not None
+        self.state, camera = self.visual.update(bundle, prediction, self.state)
+        for news in self.visual.news():
+            self._say(bundle.scan.stamp_ns, news)
+        return camera
+
+    def _extend_map(self, scan: Scan, prediction: Prediction, points: _Points, health: Health) -> None:
         assert self.state is not None
         if health.state is State.LOST and self._health.lost >= self.config.health.new_segment_scans:
             self._say(self.state.stamp_ns, f"lost for {self._health.lost} scans: segment {self.segment + 1} starts")
             self._new_segment()
         if self._health.doubted == 0:
-            self.map.insert_bent(points.dense, prediction.bent_to(self.state), self._scans)
+            poses, limits = prediction.bent_to(self.state), (self.config.scan.min_range_m, self.config.scan.max_range_m)
+            self.map.insert_bent(points.dense, poses, self._scans)
+            self.visual.extend(
+                prediction, self.state, lambda: placed(scan.points, points.undoing, poses, limits), self.map
+            )
         self.map.forget(self.state.position, self._scans)
         self._scans += 1
 
@@ -323,13 +351,13 @@ class Odometry:
 
     # what goes out
 
-    def _result(self, scan: Scan, prediction: Prediction, alignment: Alignment | None, health: Health, clock):
+    def _result(self, scan: Scan, prediction: Prediction, alignment: Alignment | None, health: Health, clock, camera: str):
         assert self.state is not None
         T, self._sweep_ns = prediction.pose_at(scan.stamp_ns, self.state), self.state.stamp_ns - scan.stamp_ns
         fit = alignment.fit if alignment is not None else None
         return self._report(
             scan, T, health, clock, points=alignment.points if alignment else 0,
-            matched=fit.matched if fit else 0, residual_m=fit.rms_m if fit else float("nan"),
+            matched=fit.matched if fit else 0, residual_m=fit.rms_m if fit else float("nan"), camera=camera,
         )  # fmt: skip
 
     def _extrapolated(self, scan: Scan, problem: str, clock: tuple[int, int]) -> ScanResult:

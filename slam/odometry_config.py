@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from slam.photometric_config import PhotometricConfig
+
 
 @dataclass(frozen=True, slots=True)
 class ScanConfig:
@@ -174,4 +176,5 @@ class OdometryConfig:
     imu: ImuConfig = field(default_factory=ImuConfig)
     motion: MotionConfig = field(default_factory=MotionConfig)
     start: StartConfig = field(default_factory=StartConfig)
+    photometric: PhotometricConfig = field(default_factory=PhotometricConfig)
     health: HealthConfig = field(default_factory=HealthConfig)

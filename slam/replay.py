@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 
 from slam.bundle import ScanBundle
 from slam.errors import RecordingError
+from slam.gaussian_map.held_out import HeldOutView, ViewScore
+from slam.gaussian_map.mapping_config import MappingConfig
+from slam.gaussian_map.store import GaussianMap
 from slam.io.recording import Recording
-from slam.measurements import Image, ImuSample, Measurement, Scan
+from slam.measurements import ImuSample, Measurement, Scan
 from slam.octree import CENTRE, NORMAL, PlaneMap
 from slam.odometry import Odometry
 from slam.odometry_config import OdometryConfig
@@ -22,6 +25,7 @@ from slam.result_log import ResultLog
 from slam.results import ScanResult
 from slam.sequencer import Sequencer, SequencerConfig
 from slam.trajectory import Trajectory
+from slam.visual import Visual
 
 MIS_STAMPED_S = 1800.0
 """A scan so far off is mis-stamped, and does not decide where a part begins or ends."""
@@ -35,6 +39,9 @@ class ReplayResult:
         results: one for every scan, in the order of their release.
         log: what happened, with times.
         map: planes of the last segment, in odom.
+        gaussians: the Gaussian map of the last segment, None where none was built.
+        scores: of the held-out pictures; strip: some of them: stamp, picture, rendering (H, W, 3) uint8.
+        mapping_s: wall time spent on fitting the map, apart from the poses.
         tilt: (3, 3) rotation that levels odom.
         read_wall_s, read_cpu_s: time spent on reading and decoding.
         wall_s: time from the first measurement to the last result.
@@ -49,6 +56,10 @@ class ReplayResult:
     read_cpu_s: float
     wall_s: float
     duration_s: float
+    gaussians: GaussianMap | None = None
+    scores: Sequence[ViewScore] = ()
+    strip: Sequence[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]] = ()
+    mapping_s: float = 0.0
 
     @property
     def map_points(self) -> NDArray[np.float32]:
@@ -98,38 +109,55 @@ def replay(
     config: OdometryConfig | None = None,
     *,
     use_imu: bool = True,
+    use_camera: bool = True,
+    mapping: MappingConfig | None = None,
     start_map: PlaneMap | None = None,
     start_pose: NDArray[np.float64] | None = None,
     start_s: float = 0.0,
     duration_s: float | None = None,
     on_result: Callable[[ScanResult], None] | None = None,
+    on_view: Callable[[HeldOutView, ViewScore], None] | None = None,
 ) -> ReplayResult:
     """Run the odometry over a recording, as fast as it goes.
 
     Args:
         use_imu: False leaves the inertial samples out.
+        use_camera, mapping: see ``Odometry``.
         start_map, start_pose: see ``Odometry``.
         start_s, duration_s: part of the recording, seconds from its first scan.
         on_result: called after each scan, for progress bars.
+        on_view: called with each held-out picture when it is judged.
 
     Raises:
         RecordingError: where no scan lies in the part asked for.
     """
     imu = use_imu and recording.calibration.T_base_imu is not None
-    odometry = Odometry(config, recording.calibration, use_imu=imu, start_map=start_map, start_pose=start_pose)
-    meter = _Meter(_part(recording.measurements(), start_s, duration_s, imu))
-    began = time.perf_counter()
+    odometry = Odometry(
+        config, recording.calibration, use_imu=imu, use_camera=use_camera, mapping=mapping, start_map=start_map,
+        start_pose=start_pose,
+    )  # fmt: skip
+    visual = odometry.visual
+    if isinstance(visual, Visual):
+        visual.on_view = on_view
+    images = isinstance(visual, Visual)
+    meter = _Meter(_part(recording.measurements(images=images), start_s, duration_s, imu))
+    began, mapping_ns = time.perf_counter(), 0
     results = ResultLog()
     for bundle in _bundles(meter, Sequencer(SequencerConfig(expect_imu=imu))):
         result = odometry.register(bundle)
         results.append(result)
+        started = time.perf_counter_ns()
+        visual.work()
+        mapping_ns += time.perf_counter_ns() - started
         if on_result is not None:
             on_result(result)
     if not results:
         raise RecordingError(f"{recording.name}: no scan from {start_s} s on, of {recording.scan_count} scans in all")
+    wall_s = time.perf_counter() - began
     return ReplayResult(
         results, _log_lines(odometry), odometry.map, odometry.gravity.tilt, meter.wall_ns * 1e-9, meter.cpu_ns * 1e-9,
-        time.perf_counter() - began, (results[-1].stamp_ns - results[0].stamp_ns) * 1e-9,
+        wall_s, (results[-1].stamp_ns - results[0].stamp_ns) * 1e-9,
+        visual.mapper.map if visual.mapper else None, visual.judge(), visual.strip.pictures, mapping_ns * 1e-9,
     )  # fmt: skip
 
 
@@ -144,7 +172,7 @@ def _part(items: Iterator[Measurement], start_s: float, duration_s: float | None
     first_ns: int | None = None
     reached = start_s <= 0.0
     for item in items:
-        if isinstance(item, Image) or (isinstance(item, ImuSample) and not imu):
+        if isinstance(item, ImuSample) and not imu:
             continue
         if isinstance(item, Scan):
             first_ns = item.stamp_ns if first_ns is None else first_ns
@@ -152,8 +180,8 @@ def _part(items: Iterator[Measurement], start_s: float, duration_s: float | None
             reached = reached or start_s <= at_s < start_s + MIS_STAMPED_S
             if duration_s is not None and 0.0 <= at_s - start_s - duration_s < MIS_STAMPED_S:
                 return
-            if not reached:
-                continue
+        if not reached and not isinstance(item, ImuSample):
+            continue
         yield item
 
 

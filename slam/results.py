@@ -49,6 +49,7 @@ class ScanResult:
             and its poses are related to those of the one before by dead reckoning alone.
         points, matched: points after downsampling, and how many of them found a plane.
         residual_m: root mean square point-to-plane distance of the matched points.
+        camera: "used" where pictures helped the pose, else why they did not; empty where there were none.
         wall_ns, cpu_ns: time spent on this scan, all threads of the process for the latter.
     """
 
@@ -61,5 +62,6 @@ class ScanResult:
     points: int = 0
     matched: int = 0
     residual_m: float = float("nan")
+    camera: str = ""
     wall_ns: int = 0
     cpu_ns: int = 0

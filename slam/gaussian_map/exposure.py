@@ -1,0 +1,67 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""How bright a picture is against the map: picture = gain * map + offset, for each colour (affine exposure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+ROUNDS = 4
+"""Of the reweighted least squares."""
+PULL = 0.002
+"""Towards gain 1 and offset 0, as a share of the weight of all pixels."""
+GAINS, LARGEST_OFFSET = (0.2, 5.0), 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """gain, offset: (3,) float32 by RGB."""
+
+    gain: NDArray[np.float32] = field(default_factory=lambda: np.ones(3, np.float32))
+    offset: NDArray[np.float32] = field(default_factory=lambda: np.zeros(3, np.float32))
+
+    def seen(self, colour: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., 3) colours of the map as the picture shows them."""
+        return colour * self.gain + self.offset
+
+    def undone(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(..., 3) colours of the picture as the map holds them."""
+        return (picture - self.offset) / self.gain
+
+
+def between(before: Exposure, after: Exposure, share: float) -> Exposure:
+    """Exposure of a picture taken between two others."""
+    return Exposure(
+        ((1.0 - share) * before.gain + share * after.gain).astype(np.float32),
+        ((1.0 - share) * before.offset + share * after.offset).astype(np.float32),
+    )
+
+
+def solved(
+    rendered: NDArray[np.float32], picture: NDArray[np.float32], weight: NDArray[np.float32], guess: Exposure
+) -> Exposure:
+    """The exposure that explains a picture by a rendering: robust, pulled towards 1 and 0 so that the map cannot fade.
+
+    Args:
+        rendered, picture: (M, 3) colours of the same pixels; weight: (M,).
+        guess: taken where too little is seen.
+    """
+    if weight.sum() < 50.0:
+        return guess
+    gain, offset = guess.gain.astype(np.float64), guess.offset.astype(np.float64)
+    for c in range(3):
+        x, y = rendered[:, c].astype(np.float64), picture[:, c].astype(np.float64)
+        a, b = gain[c], offset[c]
+        for _ in range(ROUNDS):
+            error = np.abs(y - a * x - b)
+            w = weight / np.maximum(error, 0.02)
+            pull = PULL * w.sum()
+            sxx, sx, s = (w * x * x).sum() + pull, (w * x).sum(), w.sum() + pull
+            sxy, sy = (w * x * y).sum() + pull, (w * y).sum()
+            determinant = sxx * s - sx * sx
+            a, b = (s * sxy - sx * sy) / determinant, (sxx * sy - sx * sxy) / determinant
+        gain[c], offset[c] = np.clip(a, *GAINS), np.clip(b, -LARGEST_OFFSET, LARGEST_OFFSET)
+    return Exposure(gain.astype(np.float32), offset.astype(np.float32))

@@ -1,0 +1,149 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""What a rendering is fitted by: (1 - s) L1 + s D-SSIM on the colour (Kerbl et al. 2023, equation 7), and LiDAR depth.
+
+Every loss comes with its gradient by the rendering.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+RADIUS, SIGMA = 5, 1.5
+"""Of the window of SSIM: 11 px wide (Wang et al. 2004)."""
+C1, C2 = 0.01**2, 0.03**2
+
+_taps = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
+WINDOW = (_taps / _taps.sum()).astype(np.float32)
+
+
+@njit(cache=True)
+def _blur(image, window, rows, out):
+    """Separable convolution of (H, W) float32 with zeros beyond the border; ``rows`` is scratch of the same shape."""
+    height, width = image.shape
+    radius = len(window) // 2
+    for i in range(height):
+        row = rows[i]
+        row[:] = 0.0
+        for k in range(max(0, i - radius), min(height, i + radius + 1)):
+            weight, other = window[k - i + radius], image[k]
+            for j in range(width):
+                row[j] += weight * other[j]
+    for i in range(height):
+        row, target = rows[i], out[i]
+        target[:] = 0.0
+        for k in range(-radius, radius + 1):
+            weight = window[k + radius]
+            for j in range(max(0, -k), min(width, width - k)):
+                target[j] += weight * row[j + k]
+
+
+@njit(cache=True)
+def _ssim_terms(mx, my, xx, yy, xy, weight, d_mx, d_xx, d_xy):
+    """SSIM of each pixel into ``xy``'s place is not kept: its weighted sum, and the gradient by the three blurs of x."""
+    total = 0.0
+    for i in range(mx.shape[0]):
+        for j in range(mx.shape[1]):
+            a, b = mx[i, j], my[i, j]
+            sx, sy, sxy = xx[i, j] - a * a, yy[i, j] - b * b, xy[i, j] - a * b
+            l_top, l_low = 2.0 * a * b + C1, a * a + b * b + C1
+            c_top, c_low = 2.0 * sxy + C2, sx + sy + C2
+            low = 1.0 / (l_low * c_low)
+            value, w = l_top * c_top * low, weight[i, j]
+            total += w * value
+            d_sx = -value / c_low * w
+            d_sxy = 2.0 * l_top * low * w
+            d_mx[i, j] = w * (2.0 * b * c_top * low - 2.0 * a * value / l_low) - 2.0 * a * d_sx - b * d_sxy
+            d_xx[i, j] = d_sx
+            d_xy[i, j] = d_sxy
+    return total
+
+
+class Truth:
+    """A picture that renderings are compared with; its own blurs are made once.
+
+    Attributes:
+        picture: (H, W, 3) float32.
+        weight: (H, W) float32 weight of each pixel, zero where nothing is compared.
+    """
+
+    def __init__(self, picture: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
+        self.picture, self.weight = picture, weight
+        self.total = max(float(weight.sum(dtype=np.float64)), 1e-6)
+        self._channels = [np.ascontiguousarray(picture[:, :, c]) for c in range(3)]
+        self._scratch = np.empty(weight.shape, np.float32)
+        self._means = [self._blurred(channel) for channel in self._channels]
+        self._squares = [self._blurred(channel * channel) for channel in self._channels]
+
+    def colour_loss(self, rendered: NDArray[np.float32], ssim_share: float) -> tuple[float, NDArray[np.float32]]:
+        """Loss of an (H, W, 3) float32 rendering, and its gradient (H, W, 3)."""
+        difference = rendered - self.picture
+        weight = self.weight[:, :, None] * np.float32((1.0 - ssim_share) / (3.0 * self.total))
+        loss, gradient = float((np.abs(difference) * weight).sum(dtype=np.float64)), np.sign(difference) * weight
+        if ssim_share > 0.0:
+            share = np.float32(ssim_share / (3.0 * self.total))
+            for c in range(3):
+                value, d = self._ssim(c, np.ascontiguousarray(rendered[:, :, c]))
+                loss += ssim_share * (1.0 / 3.0 - value / (3.0 * self.total))
+                gradient[:, :, c] -= share * d
+        return loss, gradient
+
+    def _ssim(self, c: int, x: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
+        """Weighted sum of SSIM over the pixels, and its gradient by ``x``."""
+        y = self._channels[c]
+        d_mx, d_xx, d_xy = (np.empty_like(x) for _ in range(3))
+        total = _ssim_terms(
+            self._blurred(x), self._means[c], self._blurred(x * x), self._squares[c], self._blurred(x * y),
+            self.weight, d_mx, d_xx, d_xy,
+        )  # fmt: skip
+        return total, self._blurred(d_mx) + 2.0 * x * self._blurred(d_xx) + y * self._blurred(d_xy)
+
+    def _blurred(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        out = np.empty_like(image)
+        _blur(image, WINDOW, self._scratch, out)
+        return out
+
+
+@njit(cache=True)
+def _depth_loss(depth, alpha, rows, columns, truth, least_alpha, scale, d_depth, d_alpha):
+    count, total = 0, 0.0
+    for k in range(len(truth)):
+        if alpha[rows[k], columns[k]] > least_alpha:
+            count += 1
+    factor = scale / max(count, 1)
+    for k in range(len(truth)):
+        i, j, z = rows[k], columns[k], truth[k]
+        a = alpha[i, j]
+        if a <= least_alpha:
+            continue
+        error = depth[i, j] / a / z - 1.0
+        total += abs(error)
+        sign = factor * (1.0 if error > 0.0 else -1.0) / (a * z)
+        d_depth[i, j] += sign
+        d_alpha[i, j] -= sign * depth[i, j] / a
+    return factor * total
+
+
+def depth_loss(
+    depth: NDArray[np.float32],
+    alpha: NDArray[np.float32],
+    pixels: tuple[NDArray[np.int32], NDArray[np.int32]],
+    truth: NDArray[np.float32],
+    weight: float,
+    least_alpha: float = 0.3,
+) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
+    """Mean relative error of the expected depth where LiDAR returns fall, times ``weight``.
+
+    Args:
+        depth, alpha: (H, W) of a rendering, depth not divided by alpha.
+        pixels: rows and columns (M,) of the returns; truth: (M,) their depths, metres.
+        least_alpha: pixels less covered than this are left out.
+
+    Returns:
+        the loss, and its gradients by depth and alpha, (H, W) float32.
+    """
+    d_depth, d_alpha = np.zeros_like(depth), np.zeros_like(alpha)
+    loss = _depth_loss(depth, alpha, *pixels, truth, least_alpha, weight, d_depth, d_alpha)
+    return loss, d_depth, d_alpha

@@ -1,0 +1,141 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Builds the Gaussian map from keyframes and fits it to them, within the time that it is given."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slam import so3
+from slam.calibration import Camera
+from slam.gaussian_map import adam
+from slam.gaussian_map.exposure import Exposure
+from slam.gaussian_map.keyframe import Keyframe, Look, exposure_of, moving_pixels, pixel_weights
+from slam.gaussian_map.losses import Truth
+from slam.gaussian_map.mapping_config import MappingConfig
+from slam.gaussian_map.pictures import Developer
+from slam.gaussian_map.returns import completed, seen_from
+from slam.gaussian_map.seeding import seed_pixels, seeds
+from slam.gaussian_map.store import GaussianMap
+from slam.gaussian_map.window import Window
+from slam.measurements import Image
+from slam.octree import PlaneMap
+from slam.splatting.rendering import Rendering, gradients, render
+from slam.splatting.view import View
+
+log = logging.getLogger(__name__)
+
+
+class Mapper:
+    """The Gaussian map of one segment and what fits it.
+
+    Attributes:
+        map: the Gaussians.
+        keyframes: the last ones, oldest first.
+        taken: number of keyframes so far.
+        exposures: (stamp_ns, exposure) of all of them.
+    """
+
+    def __init__(self, cameras: dict[str, Camera], plane_map: PlaneMap, config: MappingConfig) -> None:
+        self.config = config
+        self.map = GaussianMap(plane_map)
+        self.window = Window(self.map)
+        self.keyframes: deque[Keyframe] = deque(maxlen=config.keyframes.fitted_together)
+        self.taken = 0
+        self._developers = {name: Developer(camera, config.scale) for name, camera in cameras.items()}
+        self.exposures: list[tuple[int, Exposure]] = []
+        self._developed: tuple[Image | None, NDArray[np.float32]] = (None, np.zeros((0, 0, 3), np.float32))
+        self._turn = 0
+
+    def pictured(self, image: Image, T_odom_base: NDArray[np.float64]) -> tuple[View, NDArray[np.float32]]:
+        """Where a picture was taken from, and the picture (H, W, 3) float32 with its distortion undone."""
+        developer = self._developers[image.camera]
+        if self._developed[0] is not image:
+            self._developed = (image, developer.develop(image.pixels))
+        return View.of(developer.camera, T_odom_base, self.config.scale), self._developed[1]
+
+    def look(self, image: Image, T_odom_base: NDArray[np.float64], points: NDArray[np.float64]) -> Look:
+        """A picture with its pose and the points (N, 3, odom) of its scan, as the map takes it."""
+        view, picture = self.pictured(image, T_odom_base)
+        inside = self._developers[image.camera].inside
+        return Look(image.stamp_ns, image.camera, picture, inside, view, seen_from(points, view))
+
+    def wants(self, look: Look) -> bool:
+        """Whether the camera has moved enough since its last keyframe."""
+        same = [keyframe.look.view for keyframe in self.keyframes if keyframe.look.camera == look.camera]
+        if not same:
+            return True
+        change = look.view.T_camera_world @ np.linalg.inv(same[-1].T_camera_world)
+        turned = np.linalg.norm(so3.log(change[:3, :3]))
+        c = self.config.keyframes
+        return bool(np.linalg.norm(change[:3, 3]) >= c.move_m or np.degrees(turned) >= c.turn_deg)
+
+    def render(self, view: View) -> Rendering:
+        """What the map shows from a view near the keyframes."""
+        self._move([view, *(keyframe.look.view for keyframe in self.keyframes)])
+        return render(self.window.gaussians, view)
+
+    def render_map(self, view: View) -> Rendering:
+        """What the map shows from anywhere, far parts in less detail."""
+        self.window.write_back()
+        return render(self.map.shown(view, self.config.reach_m), view)
+
+    def add(self, look: Look) -> Rendering:
+        """Take a look in as a keyframe; returns what the map showed from there before."""
+        before = self.render(look.view)
+        still = np.ones(look.inside.shape, np.bool_)
+        if self.config.fit.mask_moving:
+            still = ~moving_pixels(look, before, self.config.fit)
+        guess = self.keyframes[-1].exposure if self.keyframes else Exposure()
+        exposure = exposure_of(look, before, still, guess)
+        distance_px = self._seed(look, before, still, exposure)
+        weights = pixel_weights(look, before, distance_px, still, self.config.fit)
+        self.keyframes.append(Keyframe(look, exposure, Truth(look.picture, weights)))
+        self.exposures.append((look.stamp_ns, exposure))
+        self.taken += 1
+        self._move([keyframe.look.view for keyframe in self.keyframes])
+        return before
+
+    def work(self, steps: int | None = None, budget_s: float | None = None) -> int:
+        """Fit the map to the keyframes: a number of steps, or until the time is over; returns the steps made."""
+        steps = self.config.fit.steps if steps is None and budget_s is None else steps
+        until = None if budget_s is None else time.perf_counter() + budget_s
+        done = 0
+        while self.keyframes and (steps is None or done < steps) and (until is None or time.perf_counter() < until):
+            self._step(self._next())
+            done += 1
+        return done
+
+    def _next(self) -> Keyframe:
+        """Every other step the newest keyframe, in between the others in turn."""
+        self._turn += 1
+        if self._turn % 2:
+            return self.keyframes[-1]
+        return self.keyframes[(self._turn // 2) % len(self.keyframes)]
+
+    def _step(self, keyframe: Keyframe) -> None:
+        rendering = render(self.window.gaussians, keyframe.look.view)
+        _, d_colour, d_depth, d_alpha = keyframe.loss(rendering, self.config.fit)
+        slope = gradients(rendering, d_colour, d_depth, d_alpha)
+        adam.step(
+            self.window.gaussians, slope.gaussians, self.window.moments, self.window.steps, rendering.seen,
+            self.config.rates,
+        )  # fmt: skip
+
+    def _seed(self, look: Look, before: Rendering, still: NDArray[np.bool_], exposure: Exposure):
+        """Gaussians where the picture shows a surface that the map lacks; returns the distance to the returns."""
+        c = self.config.seeding
+        depth, normal, distance_px = completed(look.returns, self.map.plane_map, look.view, c.reach_px)
+        wanted = (depth > 0.0) & (depth < c.farthest_m) & still & look.inside
+        pixels = seed_pixels(wanted, c.spacing_px)
+        new, spacing = seeds(exposure.undone(look.picture), depth, normal, look.view, pixels, c)
+        self.map.add(new, self.map.level_of(spacing), self.taken)
+        return distance_px
+
+    def _move(self, views: list[View]) -> None:
+        self.window.move_to(views if self.config.windowed else None, self.config.reach_m)

@@ -1,0 +1,70 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Settings of the Gaussian map's building and fitting."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from slam.gaussian_map.adam import LearningRates
+from slam.gaussian_map.seeding import SeedConfig
+
+
+@dataclass(frozen=True, slots=True)
+class KeyframeConfig:
+    """Which pictures build the map."""
+
+    move_m: float = 0.2
+    """A picture is a keyframe when the camera has moved so far since the last one, metres."""
+    turn_deg: float = 3.0
+    """... or turned so far, degrees."""
+    fitted_together: int = 8
+    """So many of the last keyframes are fitted together."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """How the Gaussians are fitted to the keyframes."""
+
+    steps: int = 8
+    """Steps of Adam a keyframe, where no time budget is given."""
+    ssim_share: float = 0.2
+    """Weight of D-SSIM against L1."""
+    depth_weight: float = 0.2
+    """Weight of the relative error of the depth at LiDAR returns; 0 fits the colour alone."""
+    near_px: float = 6.0
+    """Colour is compared on pixels so near to a return, ..."""
+    covered: float = 0.5
+    """... or covered by so much alpha."""
+    moving_m: float = 0.5
+    """A return that is off the rendered depth by more than this and ``moving_share`` belongs to something moving."""
+    moving_share: float = 0.1
+    """See ``moving_m``."""
+    moving_px: int = 3
+    """The picture is masked so far round such returns, pixels."""
+    mask_moving: bool = True
+    """Leave moving objects out."""
+
+
+@dataclass(frozen=True, slots=True)
+class MappingConfig:
+    """Everything the mapper can be told."""
+
+    scale: float = 0.5
+    """Of the pictures' resolution."""
+    hold_out: int = 0
+    """Every so many pictures the last one is used for nothing but judging the map, its scan for the pose alone; 0: none."""
+    reach_m: float = 80.0
+    """Gaussians farther than this are not looked at, metres."""
+    refine_every: int = 5
+    """Keyframes between two looks at what to split, merge and prune."""
+    windowed: bool = True
+    """Keep what the keyframes see in a contiguous window; else all of the map."""
+    keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
+    """Which pictures are taken."""
+    seeding: SeedConfig = field(default_factory=SeedConfig)
+    """How a Gaussian begins."""
+    fit: FitConfig = field(default_factory=FitConfig)
+    """How it is fitted."""
+    rates: LearningRates = field(default_factory=LearningRates)
+    """How far a step goes."""

@@ -1,0 +1,183 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""The iterated update by a picture, with the LiDAR's posterior as prior: coarse to fine, abstaining where in doubt."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from slam import ieskf
+from slam.gaussian_map.pictures import GREY
+from slam.ieskf import FilterState
+from slam.photometric import COLUMNS, Anchors, PhotometricFit, linearise
+from slam.photometric_config import PhotometricConfig
+from slam.splatting.rendering import Rendering
+from slam.splatting.view import View
+
+
+@dataclass(frozen=True, slots=True)
+class Photometry:
+    """What came of a picture.
+
+    Attributes:
+        state: posterior, or the prior where the update abstained.
+        reason: why it abstained, empty where it did not.
+        fit: the last linearisation, None where it did not come so far.
+    """
+
+    state: FilterState
+    reason: str = ""
+    fit: PhotometricFit | None = None
+
+    @property
+    def used(self) -> bool:
+        """Whether the picture moved the pose."""
+        return not self.reason
+
+
+def anchors_of(rendering: Rendering, view: View, blur_px: float, config: PhotometricConfig) -> Anchors:
+    """The rendered pixels with the largest brightness gradient, spread over the picture."""
+    known = (rendering.alpha > config.least_alpha).astype(np.float32)
+    cover = np.maximum(gaussian_filter(known, blur_px), 1e-3)
+    grey = gaussian_filter(rendering.colour @ GREY / np.maximum(rendering.alpha, 1e-3) * known, blur_px) / cover
+    slope_v, slope_u = np.gradient(grey)
+    strength = np.hypot(slope_u, slope_v) * (known > 0.0) * (cover > 0.95)
+    rows, columns = _picked(strength, config.pixels)
+    depth = rendering.expected_depth(0.1)[rows, columns].astype(np.float64)
+    K, T = view.K, np.linalg.inv(view.T_camera_world)
+    rays = np.stack([(columns - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1], np.ones(len(rows))], axis=1)
+    return Anchors(
+        (rays * depth[:, None]) @ T[:3, :3].T + T[:3, 3],
+        np.stack([rows, columns], axis=1).astype(np.int32),
+        grey[rows, columns],
+        np.stack([slope_u[rows, columns], slope_v[rows, columns]], axis=1).astype(np.float32),
+    )
+
+
+def _picked(strength: NDArray[np.floating], count: int, cells: int = 12) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The strongest pixels, no cell of a grid with more than three times its share."""
+    height, width = strength.shape
+    rows, columns = np.nonzero(strength > 1e-4)
+    order = np.argsort(-strength[rows, columns], kind="stable")
+    rows, columns = rows[order], columns[order]
+    cell = (rows * cells // height) * cells + columns * cells // width
+    by_cell = np.argsort(cell, kind="stable")
+    sorted_cells = cell[by_cell]
+    rank = np.arange(len(cell)) - np.searchsorted(sorted_cells, sorted_cells)
+    allowed = np.zeros(len(cell), bool)
+    allowed[by_cell] = rank < max(1, 3 * count // cells**2)
+    chosen = np.flatnonzero(allowed)[:count]
+    return rows[chosen], columns[chosen]
+
+
+def unusable(grey: NDArray[np.float32], config: PhotometricConfig) -> str:
+    """Why a picture shows nothing; empty where it shows something."""
+    mean, contrast = float(grey.mean()), float(grey.std())
+    if mean < config.darkest:
+        return f"the picture is dark (mean brightness {mean:.3f})"
+    if mean > 1.0 - config.darkest:
+        return f"the picture is white (mean brightness {mean:.3f})"
+    if contrast < config.least_contrast:
+        return f"the picture shows nothing (contrast {contrast:.3f})"
+    return ""
+
+
+def update(
+    state: FilterState,
+    rendering: Rendering,
+    view: View,
+    grey: NDArray[np.float32],
+    T_body_camera: NDArray[np.float64],
+    config: PhotometricConfig,
+) -> Photometry:
+    """Move the state so that the picture agrees with what the map shows.
+
+    Args:
+        state: the prior, at the scan's end.
+        rendering: of the map as it was before this picture, from ``view``, the prior's.
+        grey: (H, W) float32 brightness of the picture, of the map's size.
+        T_body_camera: (4, 4) optical frame at the picture's time in the body frame at the scan's end.
+    """
+    prior = _tau_freed(state, rendering, grey, config)
+    now, fit = prior, None
+    for blur_px in config.blurs_px:
+        anchors = anchors_of(rendering, view, blur_px, config)
+        if len(anchors) < config.least_pixels:
+            return Photometry(state, f"the map shows {len(anchors)} pixels with texture, too few")
+        now, fit = _descend(now, prior, anchors, gaussian_filter(grey, blur_px), T_body_camera, view.K, config)
+    assert fit is not None
+    reason = _doubt(now, prior, anchors, fit, config)
+    if reason:
+        return Photometry(state, reason, fit)
+    posterior = now.copy()
+    posterior.P = ieskf.posterior(prior.P, fit.information * _share(fit, config))
+    return Photometry(posterior, "", fit)
+
+
+def _tau_freed(
+    state: FilterState, rendering: Rendering, grey: NDArray[np.float32], config: PhotometricConfig
+) -> FilterState:
+    """The exposure may have changed since the picture before: begin with the ratio of the brightnesses."""
+    sure = rendering.alpha > config.least_alpha
+    prior = state.copy()
+    if sure.sum() >= config.least_pixels:
+        shown = float(np.median(rendering.colour[sure] @ GREY / rendering.alpha[sure]))
+        prior.tau = float(np.clip(shown / max(float(np.median(grey[sure])), 1e-3), 0.1, 10.0))
+    prior.P[6, :] = prior.P[:, 6] = 0.0
+    prior.P[6, 6] = (config.tau_sigma * prior.tau) ** 2
+    return prior
+
+
+def _descend(
+    state: FilterState, prior: FilterState, anchors: Anchors, image: NDArray[np.float32],
+    T_body_camera: NDArray[np.float64], K: NDArray[np.float64], config: PhotometricConfig,
+) -> tuple[FilterState, PhotometricFit]:  # fmt: skip
+    """Iterate at one blur; a step that raises the cost of picture and prior together is halved, then rejected."""
+    inverse = np.linalg.inv(prior.P[:COLUMNS, :COLUMNS])
+
+    def tried(at: FilterState, scale: float | None) -> tuple[PhotometricFit, float, float]:
+        fit, scale = linearise(anchors, image, (at.R, at.position), T_body_camera, K, at.tau, scale)
+        off = at.minus(prior)[:COLUMNS]
+        weight = _share(fit, config) * max(fit.seen, 1)
+        return fit, scale, weight * fit.cost + float(off @ inverse @ off)
+
+    fit, scale, cost = tried(state, None)
+    for _ in range(config.max_iterations):
+        share = _share(fit, config)
+        step = ieskf.correction(state, prior, fit.information * share, fit.vector * share)
+        for _ in range(3):
+            candidate = state.plus(step)
+            new_fit, _, new_cost = tried(candidate, scale)
+            if new_cost <= cost:
+                break
+            step = 0.5 * step
+        else:
+            break
+        state, fit, cost = candidate, new_fit, new_cost
+        turned, moved = np.linalg.norm(step[ieskf.THETA]), np.linalg.norm(step[ieskf.POS])
+        if turned < np.radians(config.converged_deg) and moved < config.converged_m:
+            break
+    return state, fit
+
+
+def _share(fit: PhotometricFit, config: PhotometricConfig) -> float:
+    return min(1.0, config.independent_pixels / max(fit.seen, 1))
+
+
+def _doubt(
+    state: FilterState, prior: FilterState, anchors: Anchors, fit: PhotometricFit, config: PhotometricConfig
+) -> str:
+    if fit.seen < config.least_in_view * len(anchors):
+        return f"{fit.seen} of {len(anchors)} anchors are in view"
+    if fit.correlation < config.least_correlation:
+        return f"the picture does not look like the map (correlation {fit.correlation:.2f})"
+    off = state.minus(prior)[:6]
+    surprise = float(np.sqrt(off @ np.linalg.solve(prior.P[:6, :6], off)))
+    if surprise > config.largest_surprise:
+        return f"the picture would move the pose by {surprise:.1f} standard deviations"
+    return ""
+

@@ -1,0 +1,220 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""What the cameras add to the odometry: a photometric update of the pose, and the Gaussian map that it is made on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slam.bundle import ScanBundle
+from slam.calibration import Calibration
+from slam.gaussian_map.held_out import HeldOutView, Strip, ViewScore, exposure_at, judged
+from slam.gaussian_map.keyframe import Look
+from slam.gaussian_map.mapper import Mapper
+from slam.gaussian_map.mapping_config import MappingConfig
+from slam.gaussian_map.pictures import GREY
+from slam.ieskf import FilterState
+from slam.measurements import Image
+from slam.octree import PlaneMap
+from slam.photometric_config import PhotometricConfig
+from slam.photometric_update import Photometry, unusable, update
+from slam.prediction import Prediction
+
+DISTRUSTED = 10
+"""After so many pictures in a row that do not look like the map, the map is what is wrong: it takes them in again."""
+
+MOST_WAITING = 100
+"""Held-out pictures wait for the whole map; beyond so many the oldest is judged at once."""
+
+
+@dataclass(slots=True)
+class _Camera:
+    """What is remembered of one camera."""
+
+    count: int = 0
+    last: NDArray[np.uint8] | None = None
+    doubted: int = 0
+    verdict: str = ""
+
+
+class Blind:
+    """Stands in where there is no camera, or none is wanted."""
+
+    mapper = None
+    strip = Strip()
+
+    def update(self, bundle: ScanBundle, prediction: Prediction, state: FilterState) -> tuple[FilterState, str]:
+        """The state as it is."""
+        return state, ""
+
+    def extend(self, prediction: Prediction, state: FilterState, points, plane_map: PlaneMap) -> None:
+        """Nothing to do."""
+
+    def work(self, budget_s: float | None = None) -> int:
+        """Nothing to do."""
+        return 0
+
+    def news(self) -> list[str]:
+        """None."""
+        return []
+
+    def judge(self) -> list[ViewScore]:
+        """None."""
+        return []
+
+
+class Visual:
+    """Looks at the pictures of each bundle.
+
+    Attributes:
+        mapper: of the current segment, None before its first picture.
+        scores: of the held-out pictures judged so far; strip: some of them beside what the map shows.
+        on_view: called with each judged picture.
+    """
+
+    def __init__(
+        self,
+        calibration: Calibration,
+        T_body_base: NDArray[np.float64],
+        mapping: MappingConfig,
+        photometric: PhotometricConfig | None,
+    ) -> None:
+        """Args:
+        photometric: None builds the map and leaves the pose to LiDAR and IMU.
+        """
+        self.calibration, self.mapping, self.photometric = calibration, mapping, photometric
+        self.mapper: Mapper | None = None
+        self.scores: list[ViewScore] = []
+        self.strip = Strip()
+        self.on_view: Callable[[HeldOutView, ViewScore], None] | None = None
+        self._held_out: deque[Look] = deque()
+        self._news: list[str] = []
+        self._due = 0
+        self._T_body_base = T_body_base
+        self._cameras: dict[str, _Camera] = {name: _Camera() for name in calibration.cameras}
+        self._pending: list[tuple[Image, bool]] = []
+
+    def update(self, bundle: ScanBundle, prediction: Prediction, state: FilterState) -> tuple[FilterState, str]:
+        """The state after the bundle's pictures, and what became of them: "used", or why not; "" without pictures."""
+        self._pending, said = [], ""
+        for image in bundle.images:
+            camera = self._cameras.get(image.camera)
+            if camera is None:
+                continue
+            camera.count += 1
+            if self.mapping.hold_out and camera.count % self.mapping.hold_out == 0:
+                self._pending.append((image, True))
+                continue
+            reason = self._unusable(image, camera, prediction)
+            if not reason:
+                state, reason = self._updated(image, camera, prediction, state)
+            said = reason or "used"
+            if said != camera.verdict and (reason or camera.verdict):
+                self._news.append(f"camera {image.camera}: {said if not reason else 'not used, ' + reason}")
+            camera.verdict = said
+        return state, said
+
+    def extend(
+        self,
+        prediction: Prediction,
+        state: FilterState,
+        points: Callable[[], NDArray[np.float64]],
+        plane_map: PlaneMap,
+    ) -> None:
+        """Take the bundle's pictures into the map, now that the pose is settled.
+
+        Args:
+            points: gives (N, 3) points of the scan in odom.
+        """
+        if not self._pending:
+            return
+        mapper = self._mapper_on(plane_map)
+        placed = points()
+        for image, held_out in self._pending:
+            T = prediction.pose_at(image.stamp_ns, state) @ self._T_body_base
+            look = mapper.look(image, T, placed)
+            if held_out:
+                self._held_out.append(look)
+                if len(self._held_out) > MOST_WAITING:
+                    self._judge_oldest()
+            elif mapper.wants(look):
+                mapper.add(look)
+                self._due += self.mapping.fit.steps
+        self._pending = []
+
+    def work(self, budget_s: float | None = None) -> int:
+        """Fit the map: for so long, or the configured steps for each new keyframe; returns the steps made."""
+        if self.mapper is None:
+            return 0
+        steps, self._due = (self._due, 0) if budget_s is None else (None, 0)
+        return self.mapper.work(steps, budget_s)
+
+    def news(self) -> list[str]:
+        """Sentences since the last call, one when a camera begins or ceases to be used."""
+        news, self._news = self._news, []
+        return news
+
+    def judge(self) -> list[ViewScore]:
+        """Score the held-out pictures that still wait; returns the scores of all."""
+        while self._held_out:
+            self._judge_oldest()
+        return self.scores
+
+    def _judge_oldest(self) -> None:
+        assert self.mapper is not None
+        look = self._held_out.popleft()
+        exposure = exposure_at(look.stamp_ns, self.mapper.exposures)
+        view, score = judged(look, self.mapper.render_map(look.view), exposure)
+        self.scores.append(score)
+        self.strip.add(view)
+        if self.on_view is not None:
+            self.on_view(view, score)
+
+    def _mapper_on(self, plane_map: PlaneMap) -> Mapper:
+        if self.mapper is None or self.mapper.map.plane_map is not plane_map:
+            self.judge()
+            self.mapper = Mapper(self.calibration.cameras, plane_map, self.mapping)
+        return self.mapper
+
+    def _unusable(self, image: Image, camera: _Camera, prediction: Prediction) -> str:
+        """Why this picture is not for the filter, nor for the map."""
+        small = image.pixels[::4, ::4]
+        frozen = camera.last is not None and np.array_equal(camera.last, small)
+        camera.last = small.copy()
+        first_ns, last_ns = int(prediction.path.stamps_ns[0]), int(prediction.path.stamps_ns[-1])
+        if image.stamp_ns < first_ns - (last_ns - first_ns):
+            return f"the picture is {(last_ns - image.stamp_ns) * 1e-9:.2f} s older than the scan"
+        if frozen:
+            return "the picture is the one before again"
+        grey = small.astype(np.float32).reshape(*small.shape[:2], -1).mean(axis=2) / 255.0
+        return unusable(grey, self.photometric or PhotometricConfig())
+
+    def _updated(
+        self, image: Image, camera: _Camera, prediction: Prediction, state: FilterState
+    ) -> tuple[FilterState, str]:
+        """The state after one picture, which goes on to the map unless it is doubted."""
+        done = self._photometry(image, prediction, state)
+        doubted = done is not None and not done.used and done.fit is not None
+        camera.doubted = camera.doubted + 1 if doubted else 0
+        if not doubted or camera.doubted >= DISTRUSTED:
+            self._pending.append((image, False))
+        if done is None:
+            return state, "the map is not ready yet" if self.photometric else "the pose is left to the LiDAR"
+        return done.state, done.reason
+
+    def _photometry(self, image: Image, prediction: Prediction, state: FilterState) -> Photometry | None:
+        mapper, config = self.mapper, self.photometric
+        if mapper is None or config is None or mapper.taken < config.least_keyframes:
+            return None
+        T_odom_body = prediction.pose_at(image.stamp_ns, state)
+        view, picture = mapper.pictured(image, T_odom_body @ self._T_body_base)
+        T_end = np.eye(4)
+        T_end[:3, :3], T_end[:3, 3] = state.R, state.position
+        camera = self.calibration.cameras[image.camera]
+        T_body_camera = np.linalg.inv(T_end) @ T_odom_body @ self._T_body_base @ camera.T_base_camera
+        return update(state, mapper.render(view), view, picture @ GREY, T_body_camera, config)
