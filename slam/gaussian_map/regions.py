@@ -42,10 +42,6 @@ class RegionStore:
         for cut_off in self.folder.glob(_PART):
             cut_off.unlink(missing_ok=True)
 
-    def __len__(self) -> int:
-        """Number of regions."""
-        return len(self.keys())
-
     def keys(self) -> list[Key]:
         """Of the regions there are, in order."""
         found = (_NAME.fullmatch(path.name) for path in self.folder.iterdir())
