@@ -12,16 +12,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import save as save_tensors
 
 from slam import map_tensors
 from slam.errors import MapError
 from slam.files import write_bytes
+from slam.gaussian_map.map_config import GaussianMapConfig
 from slam.gaussian_map.regions import Key, RegionStore, link_or_copy, unpacked
+from slam.gaussian_map.store import GaussianMap
 from slam.map_record import (
     RECORD,
     VERSION,
@@ -36,7 +37,7 @@ from slam.map_record import (
 from slam.octree import PlaneMap
 from slam.odometry_config import MapConfig
 
-__all__ = ["RECORD", "VERSION", "StoredRegions", "damage", "load_gaussians", "load_map", "save_map"]
+__all__ = ["RECORD", "VERSION", "StoredRegions", "damage", "load_gaussian_map", "load_map", "save_map"]
 
 Tensors = dict[str, NDArray]
 T = TypeVar("T")
@@ -44,27 +45,11 @@ T = TypeVar("T")
 _TRIES = 10
 
 
-class GaussianTensors(Protocol):
-    """What saving needs of a Gaussian map."""
-
-    regions: RegionStore | StoredRegions | None
-
-    def tensors(self) -> Tensors:
-        """The Gaussians in memory."""
-        ...
-
-    def restore(self, tensors: Tensors) -> None:
-        """Take over what another map's ``tensors`` gave."""
-        ...
-
-
-G = TypeVar("G", bound=GaussianTensors)
-
-
-def save_map(folder: str | Path, plane_map: PlaneMap, gaussian_map: GaussianTensors | None = None) -> Path:
+def save_map(folder: str | Path, plane_map: PlaneMap, gaussian_map: GaussianMap | None = None) -> Path:
     """Store the map in ``folder``, in place of the one there; returns the folder.
 
-    The regions of ``gaussian_map`` are taken over by hard links where the disk has them, else copied.
+    The regions of ``gaussian_map`` are taken over by hard links where the disk has them, else copied. The optimiser's
+    moments are not stored.
 
     Raises:
         MapError: when another process is saving there and does not end.
@@ -72,12 +57,11 @@ def save_map(folder: str | Path, plane_map: PlaneMap, gaussian_map: GaussianTens
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with writing(folder) as record:
-        tensors, metadata = map_tensors.of_planes(plane_map)
-        parts = [_write(folder, "planes", save_tensors(tensors, metadata))]
-        if gaussian_map is not None:
-            packed = {name: np.asarray(value, order="C") for name, value in gaussian_map.tensors().items()}
-            parts.append(_write(folder, "gaussians", save_tensors(packed)))
+        parts = []
+        if gaussian_map is not None:  # first: it may settle in the octree, and hand over what waits for its regions
+            parts.append(_write(folder, "gaussians", save_tensors(*map_tensors.of_gaussians(gaussian_map))))
             parts += _take_regions(folder, gaussian_map.regions)
+        parts.append(_write(folder, "planes", save_tensors(*map_tensors.of_planes(plane_map))))
         sync_folder(folder)
         replace_parts(record, parts)
     remove_unreferenced(folder)
@@ -96,19 +80,39 @@ def load_map(folder: str | Path, config: MapConfig | None = None) -> PlaneMap:
     return _current(Path(folder), lambda record: _planes(Path(folder), record, config))
 
 
-def load_gaussians(folder: str | Path, make: Callable[[PlaneMap], G], config: MapConfig | None = None) -> G | None:
-    """The Gaussians stored in ``folder`` with the planes that they lie in; None where only planes are stored.
+def load_gaussian_map(
+    folder: str | Path,
+    regions: RegionStore | StoredRegions | None = None,
+    *,
+    map_config: MapConfig | None = None,
+    config: GaussianMapConfig | None = None,
+) -> GaussianMap | None:
+    """The Gaussians stored in ``folder``, in the octree of the planes stored with them; None where only planes are.
 
     Args:
-        make: an empty Gaussian map on the planes that it is given: ``lambda planes: GaussianMap(planes, settings,
-            regions)``. A ``RegionStore`` that it has takes over the stored regions, by hard links, for the drive to go
-            on. To look at a map, give it a ``StoredRegions(folder)``, which reads them where they are.
-        config: as in ``load_map``.
+        regions: for a drive that goes on, a store that takes over the stored regions, by hard links, in place of those
+            in it; None to look at the map: the regions are then read where they are.
+        map_config: limits of the plane map from now on.
+        config: limits of the Gaussian map from now on; levels, coefficients and sides of regions are the stored ones.
 
     Raises:
         MapError: as ``load_map``.
     """
-    return _current(Path(folder), lambda record: _gaussians(Path(folder), record, make, config))
+    folder = Path(folder)
+
+    def read(record: Record) -> GaussianMap | None:
+        if "gaussians" not in record.parts:
+            return None
+        part = record.parts["gaussians"]
+        data = _checked(folder, part)
+        settings = map_tensors.gaussian_settings(data, folder / part.file, config)
+        store = StoredRegions(folder) if regions is None else regions
+        gaussian_map = GaussianMap(_planes(folder, record, map_config), settings, store)
+        map_tensors.restore_gaussians(gaussian_map, data, folder / part.file)
+        _hand_over(folder, record, store)
+        return gaussian_map
+
+    return _current(folder, read)
 
 
 def damage(folder: str | Path) -> list[str]:
@@ -173,7 +177,7 @@ def _write(folder: Path, name: str, data: bytes) -> Part:
     return Part(name, file, digest, len(data))
 
 
-def _take_regions(folder: Path, regions: RegionStore | StoredRegions | None) -> list[Part]:
+def _take_regions(folder: Path, regions: Any) -> list[Part]:
     parts = []
     if regions is None:
         return parts
@@ -220,18 +224,13 @@ def _planes(folder: Path, record: Record, config: MapConfig | None) -> PlaneMap:
     return map_tensors.planes(_checked(folder, part), folder / part.file, record.version, config)
 
 
-def _gaussians(folder: Path, record: Record, make: Callable[[PlaneMap], G], config: MapConfig | None) -> G | None:
-    if "gaussians" not in record.parts:
-        return None
-    part = record.parts["gaussians"]
-    gaussian_map = make(_planes(folder, record, config))
-    map_tensors.restore_gaussians(gaussian_map, _checked(folder, part), folder / part.file)
-    if isinstance(gaussian_map.regions, RegionStore):
-        gaussian_map.regions.clear()
-        for key, region in _regions(record).items():
-            _compare(folder / region.file, *_file_digest(folder / region.file), region)
-            gaussian_map.regions.adopt(key, folder / region.file)
-    return gaussian_map
+def _hand_over(folder: Path, record: Record, store: RegionStore | StoredRegions) -> None:
+    if not isinstance(store, RegionStore):
+        return
+    store.clear()
+    for key, region in _regions(record).items():
+        _compare(folder / region.file, *_file_digest(folder / region.file), region)
+        store.adopt(key, folder / region.file)
 
 
 def _regions(record: Record) -> dict[Key, Part]:

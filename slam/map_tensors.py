@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,30 +17,24 @@ from safetensors.numpy import load as load_tensors
 from slam.config import load as load_config
 from slam.config import to_dict
 from slam.errors import ConfigError, MapError
+from slam.gaussian_map.map_config import GaussianMapConfig
+from slam.gaussian_map.store import GaussianMap
 from slam.octree import CLUTTER, DEPTH, FREE, SPLIT, STATE, USED, PlaneMap
 from slam.odometry_config import MapConfig
 
 Tensors = dict[str, NDArray]
+C = TypeVar("C")
 
 _NODES = ("children", "meta", "moments", "planes")
 _LIMITS = ("reach_m", "max_age_scans", "sweep_scans")
+_GAUSSIAN_LIMITS = ("keep_released", "waiting")
+"""Settings that a map takes from who loads it; the others say what its tensors mean, and are stored with them."""
+
 _VERSION_1 = (
     *("max_age_scans", "max_depth", "max_points", "max_thickness_m", "min_points", "noise_m", "reach_m"),
     *("sweep_scans", "voxel_m"),
 )
 """The settings in the order in which version 1 kept their values."""
-
-
-class Restorable(Protocol):
-    """A map that gives its state as tensors and takes it back."""
-
-    def tensors(self) -> Tensors:
-        """The state."""
-        ...
-
-    def restore(self, tensors: Tensors) -> None:
-        """Take over a state."""
-        ...
 
 
 def of_planes(plane_map: PlaneMap) -> tuple[Tensors, dict[str, str]]:
@@ -51,6 +46,12 @@ def of_planes(plane_map: PlaneMap) -> tuple[Tensors, dict[str, str]]:
     return {name: np.ascontiguousarray(value) for name, value in tensors.items()}, {
         "map": json.dumps(to_dict(plane_map.config))
     }
+
+
+def of_gaussians(gaussian_map: GaussianMap) -> tuple[Tensors, dict[str, str]]:
+    """What ``gaussian_map`` holds in memory, and its settings as metadata of the file."""
+    tensors = {name: np.asarray(value, order="C") for name, value in gaussian_map.tensors().items()}
+    return tensors, {"gaussian_map": json.dumps(to_dict(gaussian_map.config))}
 
 
 def planes(data: bytes, path: Path, version: int, config: MapConfig | None) -> PlaneMap:
@@ -65,18 +66,30 @@ def planes(data: bytes, path: Path, version: int, config: MapConfig | None) -> P
         MapError: where tensors or settings are missing, or are not what a map has.
     """
     tensors = unpacked(data, path)
-    stored = _settings(tensors.pop("config", None) if version == 1 else None, data, path)
-    limits = to_dict(config or MapConfig())
-    kept = {name: limits[name] for name in _LIMITS}
-    nodes = len(tensors["meta"]) if "meta" in tensors else 0
-    plane_map = PlaneMap(load_config(MapConfig, overrides=to_dict(stored) | kept), max(1 << 15, nodes))
+    if version == 1:
+        stored = _settings_1(tensors.pop("config", np.zeros(0)), path)
+    else:
+        stored = _settings(MapConfig, data, "map", path)
+    settings = _limited(stored, config or MapConfig(), _LIMITS)
     check(tensors, of_planes(PlaneMap(MapConfig(), 1))[0], path)
-    _check_tree(tensors, plane_map.config.max_depth, path)
+    _check_tree(tensors, settings.max_depth, path)
+    plane_map = PlaneMap(settings, max(1 << 15, len(tensors["meta"])))
     plane_map.restore(tensors)
     return plane_map
 
 
-def restore_gaussians(gaussian_map: Restorable, data: bytes, path: Path) -> None:
+def gaussian_settings(data: bytes, path: Path, config: GaussianMapConfig | None) -> GaussianMapConfig:
+    """The settings that the Gaussians in the bytes of a file were stored with, their limits from ``config``.
+
+    Raises:
+        MapError: where there are none, or they cannot be read.
+    """
+    unpacked(data, path)
+    stored = _settings(GaussianMapConfig, data, "gaussian_map", path)
+    return _limited(stored, config or GaussianMapConfig(), _GAUSSIAN_LIMITS)
+
+
+def restore_gaussians(gaussian_map: GaussianMap, data: bytes, path: Path) -> None:
     """Fill an empty Gaussian map from the bytes of a file.
 
     Raises:
@@ -84,9 +97,11 @@ def restore_gaussians(gaussian_map: Restorable, data: bytes, path: Path) -> None
     """
     tensors = unpacked(data, path)
     check(tensors, gaussian_map.tensors(), path)
+    if len({len(tensor) for tensor in tensors.values()}) != 1:
+        raise MapError(f"{path}: tensors of one map differ in length: { ({n: len(t) for n, t in tensors.items()}) }")
     try:
         gaussian_map.restore(tensors)
-    except (ValueError, IndexError, KeyError) as error:
+    except (MapError, ValueError, IndexError) as error:
         raise MapError(f"{path}: these tensors make no Gaussian map: {error}") from None
 
 
@@ -122,17 +137,26 @@ def check(tensors: Tensors, like: Tensors, path: Path) -> None:
             raise MapError(f"{path}: {name} holds {int((~np.isfinite(found)).sum())} values that are not finite")
 
 
-def _settings(old: NDArray | None, data: bytes, path: Path) -> MapConfig:
+def _settings(cls: type[C], data: bytes, name: str, path: Path) -> C:
+    """From the metadata of a safetensors file."""
     try:
-        if old is not None:
-            kinds = to_dict(MapConfig())
-            values = {n: type(kinds[n])(v) for n, v in zip(_VERSION_1, old.tolist(), strict=True)}
-        else:
-            length = int.from_bytes(data[:8], "little")
-            values = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["map"])
-        return load_config(MapConfig, overrides=values)
+        length = int.from_bytes(data[:8], "little")
+        return load_config(cls, overrides=json.loads(json.loads(data[8 : 8 + length])["__metadata__"][name]))
     except (ConfigError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise MapError(f"{path}: the map's settings cannot be read ({error})") from None
+
+
+def _settings_1(values: NDArray, path: Path) -> MapConfig:
+    try:
+        kinds = to_dict(MapConfig())
+        named = {n: type(kinds[n])(v) for n, v in zip(_VERSION_1, values.tolist(), strict=True)}
+        return load_config(MapConfig, overrides=named)
+    except (ConfigError, ValueError, TypeError) as error:
+        raise MapError(f"{path}: the map's settings cannot be read ({error})") from None
+
+
+def _limited(stored: Any, config: Any, limits: tuple[str, ...]) -> Any:
+    return replace(stored, **{name: getattr(config, name) for name in limits})
 
 
 def _check_tree(tensors: Tensors, max_depth: int, path: Path) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from slam.gaussian_map.map_config import GaussianMapConfig
 from slam.gaussian_map.regions import RegionStore
 from slam.octree import PlaneMap
 from slam.odometry_config import MapConfig
@@ -14,8 +15,8 @@ from slam.odometry_config import MapConfig
 class FewGaussians:
     """Means and steps of a few Gaussians, all equal to one number, and regions as a Gaussian map has them."""
 
-    def __init__(self, version=0, regions=None):
-        self.regions = regions
+    def __init__(self, plane_map=None, config=None, regions=None, version=0):
+        self.plane_map, self.config, self.regions = plane_map, config or GaussianMapConfig(), regions
         self.restore({"means": np.full((5, 3), version, np.float32), "steps": np.full(5, version, np.int32)})
 
     def tensors(self):
@@ -49,4 +50,5 @@ def numbered_map(version, spool):
     regions = RegionStore(spool)
     for key in ((0, 0, 0), (-1, 2, -3)):
         regions.put(key, numbered_region(version))
-    return numbered_planes(version), FewGaussians(version, regions)
+    planes = numbered_planes(version)
+    return planes, FewGaussians(planes, None, regions, version)

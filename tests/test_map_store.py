@@ -19,11 +19,15 @@ import pytest
 from plane_worlds import mapped, measured, room
 from slam import so3
 from slam.errors import MapError
-from slam.map_store import RECORD, load_map, save_map
-from slam.octree import FREE, ROOTS, USED
+from slam.gaussian_map.map_config import GaussianMapConfig
+from slam.gaussian_map.regions import RegionStore
+from slam.gaussian_map.store import GaussianMap
+from slam.map_store import RECORD, load_gaussian_map, load_map, save_map
+from slam.octree import CENTRE, FREE, ROOTS, USED
 from slam.odometry_config import MapConfig
 from slam.replay import replay
 from slam.results import State
+from slam.splatting.gaussians import Gaussians
 from small_drives import ate_m, base, recorded, replayed
 from small_world import Stream
 
@@ -247,3 +251,67 @@ def test_an_empty_first_scan_does_not_use_up_the_start():
     result = replay(Stream([empty, *rest], imu=False), **start)
     apart = np.linalg.norm(result.base_trajectory().positions - base(replayed()).positions[: len(rest) + 1], axis=1)
     assert apart[1:].max() < 0.05
+
+
+# Gaussians in it
+
+
+def gaussian_map_on(plane_map, **options):
+    """A Gaussian on each plane, coloured by its height."""
+    gaussian_map = GaussianMap(plane_map, **options)
+    planes = plane_map.planes()
+    gaussians = Gaussians.zeros(len(planes))
+    gaussians.means[:] = planes[:, CENTRE : CENTRE + 3]
+    gaussians.quats[:, 3], gaussians.log_scales[:], gaussians.logits[:] = 1.0, -2.0, 1.0
+    gaussians.harmonics[:, 0] = gaussians.means[:, 2:]
+    levels = np.full(len(planes), gaussian_map.config.max_level)
+    assert len(gaussian_map.add(gaussians, levels, 3)) > 50
+    return gaussian_map
+
+
+def sorted_gaussians(gaussian_map):
+    gaussians = gaussian_map.gaussians()
+    return gaussians.take(np.lexsort(gaussians.means.T))
+
+
+def assert_same_gaussians(first, second):
+    for name, one, other in zip(Gaussians._fields, sorted_gaussians(first), sorted_gaussians(second), strict=True):
+        np.testing.assert_array_equal(one, other, name)
+
+
+def test_gaussians_come_back_with_their_settings_and_take_more(tmp_path):
+    settings = GaussianMapConfig(min_level=4, max_level=6, waiting=7)
+    stored = gaussian_map_on(a_map(), config=settings)
+    save_map(tmp_path, stored.plane_map, stored)
+    loaded = load_gaussian_map(tmp_path, config=GaussianMapConfig(max_level=7, waiting=9))
+    assert loaded.config == replace(settings, waiting=9)
+    assert len(loaded) == len(stored) and np.array_equal(np.sort(loaded.levels), np.sort(stored.levels))
+    assert_same_gaussians(loaded, stored)
+    assert np.array_equal(sorted_planes(loaded.plane_map), sorted_planes(stored.plane_map))
+    taken = loaded.gaussians().means[:5].astype(np.float64)
+    assert not loaded.free(taken, np.full(5, 6)).any()
+    assert loaded.free(taken + np.array([0.0, 0.0, 50.0]), np.full(5, 6)).all()
+
+
+def test_what_a_drive_left_behind_is_stored_and_waits_for_the_next_drive(tmp_path):
+    spool = RegionStore(tmp_path / "spool")
+    stored = gaussian_map_on(a_map(reach_m=9.0, sweep_scans=1), regions=spool)
+    count = len(stored)
+    stored.plane_map.forget(np.array([10.0, 0.0, 0.0]), 1)
+    stored.settle()
+    assert 0 < len(stored) < count
+    save_map(tmp_path / "map", stored.plane_map, stored)
+    assert spool.keys()
+    seen = load_gaussian_map(tmp_path / "map")
+    assert len(seen) == len(stored) and sorted_gaussians(seen).size == count
+    assert_same_gaussians(seen, stored)
+    continued = load_gaussian_map(tmp_path / "map", RegionStore(tmp_path / "next"), map_config=MapConfig(reach_m=100.0))
+    assert continued.recall(np.zeros(3)) == count - len(stored) and len(continued) == count
+    assert_same_gaussians(continued, stored)
+    assert_same_gaussians(load_gaussian_map(tmp_path / "map"), stored)
+
+
+def test_a_map_of_no_gaussians_comes_back_empty_of_them(tmp_path):
+    empty = GaussianMap(a_map())
+    loaded = load_gaussian_map(save_map(tmp_path, empty.plane_map, empty))
+    assert len(loaded) == 0 and loaded.gaussians().size == 0
