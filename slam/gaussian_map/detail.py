@@ -20,7 +20,7 @@ LEAST_VARIANCE_M2 = 1e-10
 def merged(parts: Gaussians, groups: NDArray[np.integer]) -> Gaussians:
     """One Gaussian for each group, with the mean, covariance and colour of all, weighted by opacity times area.
 
-    The area is that of the two longer axes; the opacity keeps the sum of opacity times area, as far as one Gaussian can.
+    The area is that of the two longer axes; the opacity keeps the sum of opacity times area, as far as one can.
 
     Args:
         parts: N Gaussians, those of a group side by side.

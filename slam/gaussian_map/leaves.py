@@ -3,8 +3,8 @@
 """Rows of Gaussians in the leaves of the plane map's octree: doubly linked lists that hang on its nodes.
 
 A row hangs on the leaf that holds its cell's centre, whatever its mean has moved to since: cells are no larger than
-leaves, so that cell and leaf nest. Leaves split under the plane fit without knowing of Gaussians; ``settle`` moves these
-down afterwards. Released nodes push the heads of their lists on the octree's stack of orphans.
+leaves, so that cell and leaf nest. Leaves split under the plane fit without knowing of Gaussians; ``settle`` moves
+these down afterwards. Released nodes push the heads of their lists on the octree's stack of orphans.
 """
 
 from __future__ import annotations
@@ -49,10 +49,17 @@ class Rows(NamedTuple):
 
 def empty(capacity: int) -> Rows:
     """Room for so many rows."""
-    links = [np.full(capacity, -1, np.int32) for _ in range(3)]
-    births, free, counters = np.full(capacity, -1, np.int64), np.zeros(capacity, np.int32), np.zeros(3, np.int64)
-    levels, sunk = np.full(capacity, DEAD, np.uint8), np.zeros(capacity, np.bool_)
-    return Rows(np.zeros(capacity, np.uint64), levels, *links, sunk, births, free, counters)
+    return Rows(
+        keys=np.zeros(capacity, np.uint64),
+        levels=np.full(capacity, DEAD, np.uint8),
+        nodes=np.full(capacity, -1, np.int32),
+        following=np.full(capacity, -1, np.int32),
+        previous=np.full(capacity, -1, np.int32),
+        sunk=np.zeros(capacity, np.bool_),
+        births=np.full(capacity, -1, np.int64),
+        free=np.zeros(capacity, np.int32),
+        counters=np.zeros(3, np.int64),
+    )
 
 
 @njit(cache=True)

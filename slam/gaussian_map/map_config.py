@@ -14,7 +14,7 @@ class GaussianMapConfig:
     min_level: int = 4
     """The coarsest cells have a side of voxel_m / 2^min_level; no fewer levels than the octree of planes is deep."""
     max_level: int = 7
-    """The finest cells have a side of voxel_m / 2^max_level. With voxels of 4 m and level 7, 3 cm and 16 km of reach."""
+    """The finest cells have a side of voxel_m / 2^max_level. Voxels of 4 m and level 7: 3 cm, and keys for 16 km."""
     coefficients: int = 1
     """Of spherical harmonics a colour: 1, 4, 9 or 16."""
     keep_released: bool = True

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""The Gaussian map: Gaussians in the leaves of the plane map's octree, one to a cell, in rows that grow and are used again.
+"""The Gaussian map: Gaussians in the leaves of the plane map's octree, one to a cell, in rows that are used again.
 
 It follows the plane map: where a leaf has split, its Gaussians move down; where the sweep has released voxels, theirs
 leave memory for an archive by region, on disk where a region store is given, and come back with ``recall``.
@@ -38,7 +38,7 @@ class GaussianMap:
         plane_map: whose octree it is.
         config: settings.
         regions: the region store that was given, or None.
-        windows: those that hold rows now, with newer values; each is asked to ``write_back(rows)`` before these are used.
+        windows: those that hold rows now, with newer values: asked to ``write_back(rows)`` before these are used.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class GaussianMap:
         self._archive: Archive | None = None
         if regions is not None or self.config.keep_released:
             side_m = self._region_voxels * self._voxel
-            self._archive = Archive(regions or MemoryRegions(), side_m, self.config.waiting)
+            self._archive = Archive(MemoryRegions() if regions is None else regions, side_m, self.config.waiting)
         self.windows: WeakSet[Any] = WeakSet()
         plane_map.arrays.gaussians[:] = (-1, 0, 0)
         plane_map.arrays.counters[ORPHANS] = 0
@@ -113,7 +113,7 @@ class GaussianMap:
 
     @property
     def statistics(self) -> NDArray[np.float32]:
-        """(C, 4) what rendering has shown of each, see ``slam.gaussian_map.columns``; may be written."""
+        """(C, 5) what rendering has shown of each, see ``slam.gaussian_map.columns``; may be written."""
         return self._columns.statistics
 
     def rows_in_memory(self) -> NDArray[np.int64]:
@@ -162,7 +162,7 @@ class GaussianMap:
         out = self._columns.values.take(np.maximum(rows, 0))
         if len(nodes):
             self._refresh(np.unique(nodes))
-            out.put(rows < 0, self._stand_ins.take(nodes))
+            out.put(np.flatnonzero(rows < 0), self._stand_ins.take(nodes))
         return out
 
     def put(self, rows: Ints, values: Gaussians) -> None:

@@ -80,7 +80,7 @@ class Window:
         return sum(a.nbytes for a in (*arrays, self._rows, self._births, self._steps, self._slots))
 
     def move_to(self, views: Sequence[View] | None, reach_m: float = np.inf) -> Moved:
-        """Hold what may be seen from ``views`` up to ``reach_m`` metres away; None: all of the map that is in memory."""
+        """Hold what may be seen from ``views`` up to ``reach_m`` metres away; None: all of the map in memory."""
         wanted = self.map.rows_in_memory() if views is None else self.map.visible(views, reach_m)
         asked = np.zeros(self.map.capacity, np.bool_)
         asked[wanted] = True
