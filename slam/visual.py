@@ -92,7 +92,7 @@ class Visual:
         self.scores: list[ViewScore] = []
         self.strip = Strip()
         self.on_view: Callable[[HeldOutView, ViewScore], None] | None = None
-        self._held_out: deque[Look] = deque()
+        self._held_out: deque[tuple[int, Look]] = deque()
         self._news: list[str] = []
         self._due = 0
         self._T_body_base = T_body_base
@@ -139,9 +139,7 @@ class Visual:
             T = prediction.pose_at(image.stamp_ns, state) @ self._T_body_base
             look = mapper.look(image, T, placed)
             if held_out:
-                self._held_out.append(look)
-                if len(self._held_out) > MOST_WAITING:
-                    self._judge_oldest()
+                self._held_out.append((mapper.taken, look))
             elif mapper.wants(look):
                 mapper.add(look)
                 self._due += self.mapping.fit.steps
@@ -152,7 +150,13 @@ class Visual:
         if self.mapper is None:
             return 0
         steps, self._due = (self._due, 0) if budget_s is None else (None, 0)
-        return self.mapper.work(steps, budget_s)
+        done = self.mapper.work(steps, budget_s)
+        wait = self.mapping.judge_after or self.mapper.taken + 1
+        while self._held_out and (
+            self.mapper.taken >= self._held_out[0][0] + wait or len(self._held_out) > MOST_WAITING
+        ):
+            self._judge_oldest()
+        return done
 
     def news(self) -> list[str]:
         """Sentences since the last call, one when a camera begins or ceases to be used."""
@@ -167,7 +171,7 @@ class Visual:
 
     def _judge_oldest(self) -> None:
         assert self.mapper is not None
-        look = self._held_out.popleft()
+        _, look = self._held_out.popleft()
         exposure = exposure_at(look.stamp_ns, self.mapper.exposures)
         view, score = judged(look, self.mapper.render_map(look.view), exposure)
         self.scores.append(score)

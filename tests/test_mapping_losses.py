@@ -21,21 +21,21 @@ def noise(seed: int, *shape: int) -> np.ndarray:
 
 @pytest.mark.parametrize("ssim_share", [0.0, 0.2, 1.0])
 def test_the_colour_loss_has_the_gradient_of_finite_differences(ssim_share: float):
-    truth = Truth(noise(0, *SHAPE, 3), noise(1, *SHAPE))
+    truth, weight = Truth(noise(0, *SHAPE, 3)), noise(1, *SHAPE)
     rendered = noise(2, *SHAPE, 3)
-    _, gradient = truth.colour_loss(rendered, ssim_share)
+    _, gradient = truth.colour_loss(rendered, weight, ssim_share)
     rng = np.random.default_rng(3)
     for _ in range(8):
         at = tuple(rng.integers(size) for size in rendered.shape)
         step = np.zeros_like(rendered)
         step[at] = 2e-3
-        higher, lower = (truth.colour_loss(rendered + sign * step, ssim_share)[0] for sign in (1, -1))
+        higher, lower = (truth.colour_loss(rendered + sign * step, weight, ssim_share)[0] for sign in (1, -1))
         assert gradient[at] == pytest.approx((higher - lower) / 4e-3, rel=2e-2, abs=2e-6)
 
 
 def test_a_perfect_rendering_costs_nothing():
     picture = noise(0, *SHAPE, 3)
-    loss, _ = Truth(picture, np.ones(SHAPE, np.float32)).colour_loss(picture, 0.2)
+    loss, _ = Truth(picture).colour_loss(picture, np.ones(SHAPE, np.float32), 0.2)
     assert loss == pytest.approx(0.0, abs=1e-6)
 
 
@@ -45,7 +45,7 @@ def test_pixels_without_weight_cost_nothing_and_pull_nothing():
     picture = noise(0, *SHAPE, 3)
     other = picture.copy()
     other[:, 30:] = 0.0
-    loss, gradient = Truth(picture, weight).colour_loss(other, 0.2)
+    loss, gradient = Truth(picture).colour_loss(other, weight, 0.2)
     assert loss == pytest.approx(0.0, abs=1e-6)
     assert np.abs(gradient[:, 28:]).max() < 1e-8
 

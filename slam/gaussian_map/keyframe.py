@@ -48,17 +48,22 @@ class Keyframe:
     Attributes:
         look: the picture.
         exposure: of the picture against the map.
-        truth: the picture with the weights of its pixels.
+        truth: the picture, to compare renderings with.
+        weight: (H, W) float32 of its pixels.
     """
 
     look: Look
     exposure: Exposure
     truth: Truth
+    weight: NDArray[np.float32]
 
     def loss(self, rendering: Rendering, config: FitConfig):
         """Loss of a rendering from this view, and its gradients by colour (H, W, 3), depth and alpha (H, W)."""
         seen = self.exposure.seen(rendering.colour)
-        colour_loss, d_colour = self.truth.colour_loss(seen, config.ssim_share)
+        weight = self.weight
+        if config.mask_moving:
+            weight = weight * ~moving_pixels(self.look, rendering, config)
+        colour_loss, d_colour = self.truth.colour_loss(seen, weight, config.ssim_share)
         returns = self.look.returns
         pixels = (returns.rows, returns.columns)
         loss, d_depth, d_alpha = depth_loss(
@@ -87,8 +92,8 @@ def exposure_of(look: Look, rendering: Rendering, still: NDArray[np.bool_], gues
 
 
 def pixel_weights(
-    look: Look, rendering: Rendering, distance_px: NDArray[np.float64], still: NDArray[np.bool_], config: FitConfig
+    look: Look, rendering: Rendering, distance_px: NDArray[np.float64], config: FitConfig
 ) -> NDArray[np.float32]:
-    """(H, W) weight of each pixel's colour: 1 where the LiDAR or the map knows a surface that does not move."""
+    """(H, W) weight of each pixel's colour: 1 where the LiDAR or the map knows a surface."""
     known = (distance_px <= config.near_px) | (rendering.alpha > config.covered)
-    return (known & look.inside & still).astype(np.float32)
+    return (known & look.inside).astype(np.float32)

@@ -42,7 +42,7 @@ def _blur(image, window, rows, out):
 
 @njit(cache=True)
 def _ssim_terms(mx, my, xx, yy, xy, weight, d_mx, d_xx, d_xy):
-    """SSIM of each pixel into ``xy``'s place is not kept: its weighted sum, and the gradient by the three blurs of x."""
+    """Weighted sum of SSIM over the pixels; its gradients by the three blurs that x is in."""
     total = 0.0
     for i in range(mx.shape[0]):
         for j in range(mx.shape[1]):
@@ -66,37 +66,43 @@ class Truth:
 
     Attributes:
         picture: (H, W, 3) float32.
-        weight: (H, W) float32 weight of each pixel, zero where nothing is compared.
     """
 
-    def __init__(self, picture: NDArray[np.float32], weight: NDArray[np.float32]) -> None:
-        self.picture, self.weight = picture, weight
-        self.total = max(float(weight.sum(dtype=np.float64)), 1e-6)
+    def __init__(self, picture: NDArray[np.float32]) -> None:
+        self.picture = picture
         self._channels = [np.ascontiguousarray(picture[:, :, c]) for c in range(3)]
-        self._scratch = np.empty(weight.shape, np.float32)
+        self._scratch = np.empty(picture.shape[:2], np.float32)
         self._means = [self._blurred(channel) for channel in self._channels]
         self._squares = [self._blurred(channel * channel) for channel in self._channels]
 
-    def colour_loss(self, rendered: NDArray[np.float32], ssim_share: float) -> tuple[float, NDArray[np.float32]]:
-        """Loss of an (H, W, 3) float32 rendering, and its gradient (H, W, 3)."""
+    def colour_loss(
+        self, rendered: NDArray[np.float32], weight: NDArray[np.float32], ssim_share: float
+    ) -> tuple[float, NDArray[np.float32]]:
+        """Loss of an (H, W, 3) float32 rendering, and its gradient (H, W, 3).
+
+        Args:
+            weight: (H, W) float32 of each pixel, zero where nothing is compared.
+            ssim_share: s.
+        """
+        total = max(float(weight.sum(dtype=np.float64)), 1e-6)
         difference = rendered - self.picture
-        weight = self.weight[:, :, None] * np.float32((1.0 - ssim_share) / (3.0 * self.total))
-        loss, gradient = float((np.abs(difference) * weight).sum(dtype=np.float64)), np.sign(difference) * weight
+        each = weight[:, :, None] * np.float32((1.0 - ssim_share) / (3.0 * total))
+        loss, gradient = float((np.abs(difference) * each).sum(dtype=np.float64)), np.sign(difference) * each
         if ssim_share > 0.0:
-            share = np.float32(ssim_share / (3.0 * self.total))
+            share = np.float32(ssim_share / (3.0 * total))
             for c in range(3):
-                value, d = self._ssim(c, np.ascontiguousarray(rendered[:, :, c]))
-                loss += ssim_share * (1.0 / 3.0 - value / (3.0 * self.total))
+                value, d = self._ssim(c, np.ascontiguousarray(rendered[:, :, c]), weight)
+                loss += ssim_share * (1.0 / 3.0 - value / (3.0 * total))
                 gradient[:, :, c] -= share * d
         return loss, gradient
 
-    def _ssim(self, c: int, x: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
+    def _ssim(self, c: int, x: NDArray[np.float32], weight: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
         """Weighted sum of SSIM over the pixels, and its gradient by ``x``."""
         y = self._channels[c]
         d_mx, d_xx, d_xy = (np.empty_like(x) for _ in range(3))
         total = _ssim_terms(
             self._blurred(x), self._means[c], self._blurred(x * x), self._squares[c], self._blurred(x * y),
-            self.weight, d_mx, d_xx, d_xy,
+            weight, d_mx, d_xx, d_xy,
         )  # fmt: skip
         return total, self._blurred(d_mx) + 2.0 * x * self._blurred(d_xx) + y * self._blurred(d_xy)
 

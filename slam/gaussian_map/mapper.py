@@ -15,6 +15,7 @@ from slam import so3
 from slam.calibration import Camera
 from slam.gaussian_map import adam
 from slam.gaussian_map.exposure import Exposure
+from slam.gaussian_map.free_space import looked_through
 from slam.gaussian_map.keyframe import Keyframe, Look, exposure_of, moving_pixels, pixel_weights
 from slam.gaussian_map.losses import Truth
 from slam.gaussian_map.mapping_config import MappingConfig
@@ -29,6 +30,9 @@ from slam.splatting.rendering import Rendering, gradients, render
 from slam.splatting.view import View
 
 log = logging.getLogger(__name__)
+
+DETAIL_PX = 1.5
+"""Parts of the octree that look smaller are shown by one Gaussian when the whole map is rendered."""
 
 
 class Mapper:
@@ -83,19 +87,18 @@ class Mapper:
     def render_map(self, view: View) -> Rendering:
         """What the map shows from anywhere, far parts in less detail."""
         self.window.write_back()
-        return render(self.map.shown(view, self.config.reach_m), view)
+        return render(self.map.take(self.map.visible([view], self.config.reach_m, DETAIL_PX)), view)
 
     def add(self, look: Look) -> Rendering:
         """Take a look in as a keyframe; returns what the map showed from there before."""
         before = self.render(look.view)
-        still = np.ones(look.inside.shape, np.bool_)
-        if self.config.fit.mask_moving:
-            still = ~moving_pixels(look, before, self.config.fit)
+        self._clear(look)
+        still = ~moving_pixels(look, before, self.config.fit)
         guess = self.keyframes[-1].exposure if self.keyframes else Exposure()
         exposure = exposure_of(look, before, still, guess)
-        distance_px = self._seed(look, before, still, exposure)
-        weights = pixel_weights(look, before, distance_px, still, self.config.fit)
-        self.keyframes.append(Keyframe(look, exposure, Truth(look.picture, weights)))
+        distance_px = self._seed(look, exposure)
+        weight = pixel_weights(look, before, distance_px, self.config.fit)
+        self.keyframes.append(Keyframe(look, exposure, Truth(look.picture), weight))
         self.exposures.append((look.stamp_ns, exposure))
         self.taken += 1
         self._move([keyframe.look.view for keyframe in self.keyframes])
@@ -127,11 +130,16 @@ class Mapper:
             self.config.rates,
         )  # fmt: skip
 
-    def _seed(self, look: Look, before: Rendering, still: NDArray[np.bool_], exposure: Exposure):
+    def _clear(self, look: Look) -> None:
+        """Remove what the LiDAR looks through: it moved away, or never was."""
+        gone = looked_through(self.window.gaussians, look.view, look.returns)
+        self.map.remove(self.window.rows[gone])
+
+    def _seed(self, look: Look, exposure: Exposure) -> NDArray[np.float64]:
         """Gaussians where the picture shows a surface that the map lacks; returns the distance to the returns."""
         c = self.config.seeding
         depth, normal, distance_px = completed(look.returns, self.map.plane_map, look.view, c.reach_px)
-        wanted = (depth > 0.0) & (depth < c.farthest_m) & still & look.inside
+        wanted = (depth > 0.0) & (depth < c.farthest_m) & look.inside
         pixels = seed_pixels(wanted, c.spacing_px)
         new, spacing = seeds(exposure.undone(look.picture), depth, normal, look.view, pixels, c)
         self.map.add(new, self.map.level_of(spacing), self.taken)

@@ -53,7 +53,9 @@ class MappingConfig:
     scale: float = 0.5
     """Of the pictures' resolution."""
     hold_out: int = 0
-    """Every so many pictures the last one is used for nothing but judging the map, its scan for the pose alone; 0: none."""
+    """The last of so many pictures is used for nothing but judging the map, its scan for the pose alone; 0: none."""
+    judge_after: int = 2
+    """A held-out picture is judged when so many keyframes have followed it; 0: at the end."""
     reach_m: float = 80.0
     """Gaussians farther than this are not looked at, metres."""
     refine_every: int = 5
