@@ -137,7 +137,7 @@ def render(gaussians: Gaussians, view: View, background=(0.0, 0.0, 0.0), dtype=t
 
 
 def _colours(leaves: Gaussians, order, R, R0, t) -> torch.Tensor:
-    """Seen from the camera's centre; R turned to first order is no rotation, so that the centre takes R0 in its place."""
+    """Seen from the camera's centre; the turned R is a rotation to first order alone, and so is undone by solving."""
     turn = R @ R0.T
     position = -R0.T @ torch.linalg.solve(turn, t)
     directions = torch.nn.functional.normalize(leaves.means[order] - position, dim=-1)

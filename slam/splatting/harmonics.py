@@ -19,7 +19,7 @@ COUNTS = (1, 4, 9, 16)
 """Coefficients of degree 0, 1, 2, 3."""
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def bases(x, y, z, count, out):
     """Fill ``out[:count]`` with Y_k at the unit direction (x, y, z); count is one of ``COUNTS``."""
     out[0] = C0
@@ -37,7 +37,7 @@ def bases(x, y, z, count, out):
         out[14], out[15] = C3[4] * z * (x * x - y * y), -C3[0] * x * (x * x - 3.0 * y * y)
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def slopes(x, y, z, weights):
     """Gradient by (x, y, z) of sum over k of weights_k Y_k, the polynomials taken off the sphere as they stand.
 
@@ -57,7 +57,7 @@ def slopes(x, y, z, weights):
     return gx, gy, gz
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _cubic_slopes(x, y, z, w):
     """The share of degree 3."""
     xx, yy, zz, xy, xz, yz = x * x, y * y, z * z, x * y, x * z, y * z
@@ -70,7 +70,7 @@ def _cubic_slopes(x, y, z, w):
     return gx, gy, gz
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def to_unit(x, y, z):
     """The direction of a vector, and the inverse of its length (0 for the zero vector)."""
     length = (x * x + y * y + z * z) ** 0.5
@@ -78,7 +78,7 @@ def to_unit(x, y, z):
     return x * inverse, y * inverse, z * inverse, inverse
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def through_unit(x, y, z, inverse, gx, gy, gz):
     """Gradient by a vector from the gradient by its direction (x, y, z): (I - n n^T) g / length."""
     along = x * gx + y * gy + z * gz

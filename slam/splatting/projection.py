@@ -29,6 +29,11 @@ exponent's -2 fold there."""
 COLUMNS = 16
 
 
+KERNEL = {"cache": True, "nogil": True, "error_model": "numpy"}
+PART = {**KERNEL, "inline": "always"}
+"""How kernels are compiled, and their parts: passing the arrays of ``Gaussians`` on costs more than the work itself."""
+
+
 class Pinhole(NamedTuple):
     """A view as the kernels take it: world to camera, intrinsics (px), bounds of m_x / m_z and m_y / m_z in J."""
 
@@ -70,7 +75,7 @@ class Splats(NamedTuple):
 
 
 class Bench(NamedTuple):
-    """Room for one Gaussian at a time: mean, axes, scaled axes V (columns, camera frame), scales, J V, Y_k, direction."""
+    """Room for one Gaussian at a time: mean, axes, scaled axes V (as columns), scales, J V, Y_k, direction."""
 
     mean: NDArray[np.float64]  # (3,)
     axes: NDArray[np.float64]  # (3, 3)
@@ -81,14 +86,14 @@ class Bench(NamedTuple):
     direction: NDArray[np.float64]  # (4,): unit vector, inverse length
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def new_bench():
     """An empty bench."""
     square = np.empty((2, 3, 3))
     return Bench(np.empty(3), square[0], square[1], np.empty(3), np.empty((2, 3)), np.zeros(16), np.zeros(4))
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _place(g, i, lens, b):
     """m = R mean + t; False where that is too near, behind, or no number."""
     x, y, z = np.float64(g.means[i, 0]), np.float64(g.means[i, 1]), np.float64(g.means[i, 2])
@@ -97,7 +102,7 @@ def _place(g, i, lens, b):
     return b.mean[2] > NEAR_M
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def rotation(x, y, z, w, Q):
     """Fill Q (3, 3) with the rotation of a unit quaternion."""
     Q[0, 0], Q[0, 1], Q[0, 2] = 1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)
@@ -105,7 +110,7 @@ def rotation(x, y, z, w, Q):
     Q[2, 0], Q[2, 1], Q[2, 2] = 2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def unit_quaternion(quats, i):
     """Row i normalised, and the inverse of its length; not finite for a zero quaternion."""
     x, y, z, w = np.float64(quats[i, 0]), np.float64(quats[i, 1]), np.float64(quats[i, 2]), np.float64(quats[i, 3])
@@ -114,7 +119,7 @@ def unit_quaternion(quats, i):
     return x * inverse, y * inverse, z * inverse, w * inverse, inverse
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _spread(g, i, lens, b):
     """Axes R Q in the camera frame, and R Q diag(exp(log_scales))."""
     x, y, z, w, _ = unit_quaternion(g.quats, i)
@@ -128,14 +133,14 @@ def _spread(g, i, lens, b):
             b.spread[row, k] = b.axes[row, k] * scale
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def slants(lens, b):
     """m_x / m_z and m_y / m_z as they enter J: clamped to the widened picture."""
     a = min(max(b.mean[0] / b.mean[2], lens.low_x), lens.high_x)
     return a, min(max(b.mean[1] / b.mean[2], lens.low_y), lens.high_y)
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _footprint(lens, b):
     """Screen covariance C = (J V) (J V)^T + BLUR_PX2 I; returns xx, xy, yy (px^2)."""
     a, c = slants(lens, b)
@@ -148,7 +153,7 @@ def _footprint(lens, b):
     return xx, xy, yy
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def shape(g, i, lens, b):
     """Place Gaussian i on the bench; returns C's xx, xy, yy (px^2). For what ``project`` has let through."""
     _place(g, i, lens, b)
@@ -156,7 +161,7 @@ def shape(g, i, lens, b):
     return _footprint(lens, b)
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def thinnest(g, i, b):
     """Which axis is the normal, and the sign that turns it towards the camera."""
     k = 0
@@ -167,7 +172,7 @@ def thinnest(g, i, b):
     return k, -1.0 if facing > 0.0 else 1.0
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def look(g, i, position, b):
     """The harmonics' Y_k for the direction from the camera to Gaussian i."""
     count = g.harmonics.shape[1]
@@ -177,7 +182,7 @@ def look(g, i, position, b):
     harmonics.bases(b.direction[0], b.direction[1], b.direction[2], count, b.bases)
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _on_screen(lens, b, xx, xy, yy, opacity, splat):
     """Fill a splat's geometry; False where it misses the picture or is not finite."""
     det = xx * yy - xy * xy
@@ -195,7 +200,7 @@ def _on_screen(lens, b, xx, xy, yy, opacity, splat):
     return True
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _dress(g, i, position, b, splat):
     """Fill a splat's colour, depth and normal; False where a colour is no number."""
     look(g, i, position, b)
@@ -213,7 +218,7 @@ def _dress(g, i, position, b, splat):
     return sane
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _project(g, lens, rows, table):
     """Fill rows and table; returns how many there are."""
     n = 0

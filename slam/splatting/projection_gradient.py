@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from slam.splatting import harmonics
 from slam.splatting.gaussians import Gaussians
 from slam.splatting.projection import (
+    KERNEL,
     OPACITY,
+    PART,
     RED,
     Pinhole,
     Splats,
@@ -32,12 +34,12 @@ from slam.splatting.view import View
 
 H, H_X, H_Y, H_XX, H_XY, H_YY = 0, 1, 2, 3, 4, 5
 VALUES = 6
-"""Columns of the sums over a splat's pixels: h, h d, h d d^T; then of weights times slopes of colour (3), depth, normal (3)."""
+"""Columns of the sums over a splat's pixels: h, h d, h d d^T; then weights times slopes of colour, depth, normal."""
 
 COLUMNS = 13
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _to_covariance(s, xx, xy, yy):
     """dL/dcentre (2) and the symmetric dL/dC (xx, xy, yy)."""
     inverse = 1.0 / (xx * yy - xy * xy)
@@ -48,7 +50,7 @@ def _to_covariance(s, xx, xy, yy):
     return a * s[H_X] + b * s[H_Y], b * s[H_X] + c * s[H_Y], along
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _through_footprint(lens, b, gu, gv, G, d_mean, d_spread):
     """To the mean (camera frame) and to the scaled axes V, from those of the centre and of C."""
     z = b.mean[2]
@@ -71,7 +73,7 @@ def _through_footprint(lens, b, gu, gv, G, d_mean, d_spread):
     d_mean[2] = -(dx * slant_x + dy * slant_y + shrink) / z
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _to_quaternion(quats, i, D, out):
     """From dL/dQ (3, 3) to the quaternion before it is normalised."""
     x, y, z, w, inverse = unit_quaternion(quats, i)
@@ -86,7 +88,7 @@ def _to_quaternion(quats, i, D, out):
     out[i, 2], out[i, 3] = (gz - along * z) * inverse, (gw - along * w) * inverse
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _to_axes(g, i, lens, b, s, d_axes, out):
     """From dL/dV, in ``d_axes``, to scales; then to the axes, with the normal's share, and the quaternion."""
     for k in range(3):
@@ -106,7 +108,7 @@ def _to_axes(g, i, lens, b, s, d_axes, out):
     _to_quaternion(g.quats, i, b.spread, out.quats)
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _to_harmonics(g, i, position, b, s, splat, weights, out):
     """To the coefficients; returns the gradient by the mean through the direction, in the world."""
     look(g, i, position, b)
@@ -122,7 +124,7 @@ def _to_harmonics(g, i, position, b, s, splat, weights, out):
     return harmonics.through_unit(x, y, z, inverse, gx, gy, gz)
 
 
-@njit(cache=True, nogil=True)
+@njit(**PART)
 def _to_pose(lens, b, d_mean, d_axes, world, pose):
     """p_C <- p_C + phi x p_C + rho turns the mean and the axes; rho moves the point that the harmonics look from."""
     m = b.mean
@@ -137,7 +139,7 @@ def _to_pose(lens, b, d_mean, d_axes, world, pose):
         pose[3 + k] += d_mean[k] + lens.R[k, 0] * world[0] + lens.R[k, 1] * world[1] + lens.R[k, 2] * world[2]
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _pull_back(g, lens, rows, table, sums, out, pose, screen):
     """Fill the rows of ``out`` and ``screen``, and add to ``pose``."""
     b = new_bench()

@@ -1,16 +1,18 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""Blending splats into tiles and back (step 2 and 5 of the package's account), sixteen pixels of a row at a time.
+"""Blending splats into tiles and back (step 2 and 5 of the package's account), blocks of 4 x 4 pixels at a time.
 
-A tile's row is one contiguous line of memory and every loop over its pixels is branch-free, so that the compiler turns
-it into vector instructions. The way back also runs front to back: what lies behind a splat is the pixel's whole less
-what was passed, so that light never has to be divided out again.
+A block is one contiguous line of memory and the loop over its sixteen pixels is free of branches, so that the compiler
+turns it into vector instructions. The way back also runs front to back: what lies behind a splat is the pixel's whole
+less what was passed, so that light never has to be divided out again.
 
 With v = sum over channels of value times slope, T the light before the splat and B = what is behind it:
 dL/da = T v - B / (1 - a).
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 from numba import njit
@@ -25,6 +27,8 @@ from slam.splatting.projection import (
     DEPTH,
     GREEN,
     HALF_HEIGHT,
+    HALF_WIDTH,
+    KERNEL,
     NORMAL,
     OPACITY,
     REACH2,
@@ -37,25 +41,35 @@ from slam.splatting.projection import (
 from slam.splatting.tiles import TileLists
 
 FUSED = {"contract"}
-"""The only licence given to the compiler: a product and a sum may round once instead of twice."""
+"""A licence given to the compiler: a product and a sum may round once instead of twice."""
+
+LOOSE = {"contract", "reassoc"}
+"""Another, for the sum of a line's lanes alone: in whatever order suits the machine."""
 
 CHANNELS = 7
 """Colour (3), depth, normal (3)."""
 
-LIGHT, REST, PICTURE = 0, TILE, 2 * TILE
-LINE = (2 + CHANNELS) * TILE
-"""A line of a tile: light, negative once the pixel has stopped; what is still behind; then the channels or their
-slopes."""
+SIDE = 4
+"""Of a block, px."""
 
-CENTRES, WEIGHT, TALLY = 0, TILE, 2 * TILE
-LANES = (2 + 3 + CHANNELS) * TILE
-"""Beside the lines: pixel centres (px), summed weights, and for the way back h, h dy, h dy^2 and the channels."""
+BLOCKS = TILE // SIDE
+"""Along a tile's side."""
+
+WIDE = SIDE * SIDE
+LIGHT, REST, PICTURE = 0, WIDE, 2 * WIDE
+LINE = (2 + CHANNELS) * WIDE
+"""A block's line: light, negative once the pixel has stopped; what is still behind; the channels, or their slopes."""
+
+XS, YS, WEIGHT, TALLY = 0, WIDE, 2 * WIDE, 3 * WIDE
+LANES = (3 + sums_of.COLUMNS) * WIDE
+"""Beside the lines: the pixels' centres in the block (px), summed weights, and the sums of the way back."""
 
 PATIENCE = 32
 """Splats between two looks at whether a tile still has light."""
 
 F = np.float32
-ZERO, HALF, ONE, LAST = F(0.0), F(0.5), F(1.0), F(TILE - 0.5)
+ZERO, HALF, ONE = F(0.0), F(0.5), F(1.0)
+SPAN, FAR = F(SIDE), F(SIDE - 1)
 LEAST, MOST, STOP = F(LEAST_ALPHA), F(MOST_ALPHA), F(LEAST_LIGHT)
 LOWEST = F(-5.75)
 """exp of this is below LEAST_ALPHA: farther out nothing is added, whatever the opacity."""
@@ -63,7 +77,7 @@ E0, E1, E2, E3, E4, E5 = F(0.99999994), F(0.99999225), F(0.4998747), F(0.1659328
 EIGHTH = F(0.125)
 
 
-@njit(cache=True, nogil=True, fastmath=FUSED)
+@njit(**KERNEL, fastmath=FUSED)
 def _exp(x):
     """exp on [LOWEST, 0] to 2e-6 of its value: the eighth power of a polynomial in x / 8."""
     u = x * EIGHTH
@@ -73,24 +87,25 @@ def _exp(x):
     return p * p
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+@njit(**KERNEL, fastmath=LOOSE)
 def _total(lanes, first):
-    """Sum of sixteen lanes, in whatever order suits the machine."""
+    """Sum of the lanes of one quantity."""
     total = ZERO
-    for k in range(TILE):
+    for k in range(WIDE):
         total += lanes[first + k]
     return total
 
 
-@njit(cache=True, nogil=True, fastmath=FUSED)
-def _blend(line, lanes, s, centre, drop):
-    """Add splat ``s`` to one row whose ellipse is centred at ``centre``; ``drop`` is the exponent there."""
-    across, opacity = -HALF * s[ACROSS], s[OPACITY]
+@njit(**KERNEL, fastmath=FUSED)
+def _blend(line, lanes, s, x, y):
+    """Add splat ``s``, centred at x, y px from the block's corner."""
+    across, shear, along, opacity = -HALF * s[ACROSS], s[SHEAR], -HALF * s[ALONG], s[OPACITY]
     red, green, blue, depth = s[RED], s[GREEN], s[BLUE], s[DEPTH]
     nx, ny, nz = s[NORMAL], s[NORMAL + 1], s[NORMAL + 2]
-    for k in range(TILE):
-        e = lanes[CENTRES + k] - centre
-        a = min(MOST, opacity * _exp(max(LOWEST, across * e * e + drop)))
+    for k in range(WIDE):
+        dy = lanes[YS + k] - y
+        e = (lanes[XS + k] - x) - shear * dy
+        a = min(MOST, opacity * _exp(max(LOWEST, across * e * e + along * dy * dy)))
         a = a if a >= LEAST else ZERO
         light = line[LIGHT + k]
         left = light * (ONE - a)
@@ -99,23 +114,24 @@ def _blend(line, lanes, s, centre, drop):
         line[LIGHT + k] = left if goes_on else -abs(light)
         lanes[WEIGHT + k] += w
         line[PICTURE + k] += w * red
-        line[PICTURE + TILE + k] += w * green
-        line[PICTURE + 2 * TILE + k] += w * blue
-        line[PICTURE + 3 * TILE + k] += w * depth
-        line[PICTURE + 4 * TILE + k] += w * nx
-        line[PICTURE + 5 * TILE + k] += w * ny
-        line[PICTURE + 6 * TILE + k] += w * nz
+        line[PICTURE + WIDE + k] += w * green
+        line[PICTURE + 2 * WIDE + k] += w * blue
+        line[PICTURE + 3 * WIDE + k] += w * depth
+        line[PICTURE + 4 * WIDE + k] += w * nx
+        line[PICTURE + 5 * WIDE + k] += w * ny
+        line[PICTURE + 6 * WIDE + k] += w * nz
 
 
-@njit(cache=True, nogil=True, fastmath=FUSED, error_model="numpy")  # the check for a division by zero is a branch
-def _unblend(line, lanes, s, centre, drop, dy):
+@njit(**KERNEL, fastmath=FUSED)
+def _unblend(line, lanes, s, x, y):
     """The way back of ``_blend``: the same light, and the sums for the splat into ``lanes``."""
-    across, opacity = -HALF * s[ACROSS], s[OPACITY]
+    across, shear, along, opacity = -HALF * s[ACROSS], s[SHEAR], -HALF * s[ALONG], s[OPACITY]
     red, green, blue, depth = s[RED], s[GREEN], s[BLUE], s[DEPTH]
     nx, ny, nz = s[NORMAL], s[NORMAL + 1], s[NORMAL + 2]
-    for k in range(TILE):
-        e = lanes[CENTRES + k] - centre
-        full = opacity * _exp(max(LOWEST, across * e * e + drop))
+    for k in range(WIDE):
+        dx, dy = lanes[XS + k] - x, lanes[YS + k] - y
+        e = dx - shear * dy
+        full = opacity * _exp(max(LOWEST, across * e * e + along * dy * dy))
         a = min(MOST, full)
         a = a if a >= LEAST else ZERO
         light = line[LIGHT + k]
@@ -123,152 +139,154 @@ def _unblend(line, lanes, s, centre, drop, dy):
         goes_on = left >= STOP
         w = light * a if goes_on else ZERO
         line[LIGHT + k] = left if goes_on else -abs(light)
-        g0, g1, g2 = line[PICTURE + k], line[PICTURE + TILE + k], line[PICTURE + 2 * TILE + k]
-        g3, g4 = line[PICTURE + 3 * TILE + k], line[PICTURE + 4 * TILE + k]
-        g5, g6 = line[PICTURE + 5 * TILE + k], line[PICTURE + 6 * TILE + k]
+        g0, g1, g2 = line[PICTURE + k], line[PICTURE + WIDE + k], line[PICTURE + 2 * WIDE + k]
+        g3, g4 = line[PICTURE + 3 * WIDE + k], line[PICTURE + 4 * WIDE + k]
+        g5, g6 = line[PICTURE + 5 * WIDE + k], line[PICTURE + 6 * WIDE + k]
         v = red * g0 + green * g1 + blue * g2 + depth * g3 + nx * g4 + ny * g5 + nz * g6
         rest = line[REST + k] - w * v
         line[REST + k] = rest
         h = a * (light * v - rest / (ONE - a))
         h = h if goes_on else ZERO  # two selects: "and" would be a branch, and end the vector instructions
         h = h if full < MOST else ZERO
+        hx, hy = h * dx, h * dy
         lanes[TALLY + k] += h
-        lanes[TALLY + TILE + k] += h * dy
-        lanes[TALLY + 2 * TILE + k] += h * dy * dy
-        lanes[TALLY + 3 * TILE + k] += w * g0
-        lanes[TALLY + 4 * TILE + k] += w * g1
-        lanes[TALLY + 5 * TILE + k] += w * g2
-        lanes[TALLY + 6 * TILE + k] += w * g3
-        lanes[TALLY + 7 * TILE + k] += w * g4
-        lanes[TALLY + 8 * TILE + k] += w * g5
-        lanes[TALLY + 9 * TILE + k] += w * g6
+        lanes[TALLY + WIDE + k] += hx
+        lanes[TALLY + 2 * WIDE + k] += hy
+        lanes[TALLY + 3 * WIDE + k] += hx * dx
+        lanes[TALLY + 4 * WIDE + k] += hx * dy
+        lanes[TALLY + 5 * WIDE + k] += hy * dy
+        lanes[TALLY + 6 * WIDE + k] += w * g0
+        lanes[TALLY + 7 * WIDE + k] += w * g1
+        lanes[TALLY + 8 * WIDE + k] += w * g2
+        lanes[TALLY + 9 * WIDE + k] += w * g3
+        lanes[TALLY + 10 * WIDE + k] += w * g4
+        lanes[TALLY + 11 * WIDE + k] += w * g5
+        lanes[TALLY + 12 * WIDE + k] += w * g6
 
 
-@njit(cache=True, nogil=True)
-def _rows_reached(s, top):
-    """First and last row of the tile at ``top`` that the ellipse reaches."""
-    low = max(ZERO, np.ceil(s[Y] - s[HALF_HEIGHT] - HALF - top))
-    high = min(F(TILE - 1), np.floor(s[Y] + s[HALF_HEIGHT] - HALF - top))
-    return np.int64(low), np.int64(high)
+@njit(**KERNEL)
+def _bands(s, y):
+    """First and last row of blocks that hold a pixel's centre within the ellipse's height; y px from the tile's top."""
+    low = max(ZERO, np.ceil(y - s[HALF_HEIGHT] - HALF))
+    high = min(F(TILE - 1), np.floor(y + s[HALF_HEIGHT] - HALF))
+    return np.int64(low) // SIDE, np.int64(high) // SIDE
 
 
-@njit(cache=True, nogil=True)
-def _row_of(s, row, left, top):
-    """Offset dy of a row, centre of the ellipse there, from the tile's edge, exponent at it, and if it is in reach."""
-    dy = (F(row) + HALF + top) - s[Y]
-    centre = (s[X] - left) + s[SHEAR] * dy
-    high = s[ALONG] * dy * dy
-    miss = max(ZERO, max(HALF - centre, centre - LAST))
-    return dy, centre, -HALF * high, s[ACROSS] * miss * miss + high <= s[REACH2]
+@njit(**KERNEL)
+def _columns(s, x, y, band):
+    """First and last block of a row of blocks that the ellipse reaches; x, y px from the tile's corner.
+
+    At dy the ellipse spans SHEAR dy +- sqrt((REACH2 - ALONG dy^2) / ACROSS). Its rightmost point lies at
+    dy = SHEAR REACH2 / (ALONG HALF_WIDTH), its leftmost opposite; between them and the band the nearest dy counts.
+    """
+    top = F(band) * SPAN + HALF - y
+    bottom = top + FAR
+    tip = s[SHEAR] * s[REACH2] / (s[ALONG] * s[HALF_WIDTH])
+    dy, dyl = min(max(tip, top), bottom), min(max(-tip, top), bottom)
+    right = s[SHEAR] * dy + math.sqrt(max(ZERO, (s[REACH2] - s[ALONG] * dy * dy) / s[ACROSS]))
+    left = s[SHEAR] * dyl - math.sqrt(max(ZERO, (s[REACH2] - s[ALONG] * dyl * dyl) / s[ACROSS]))
+    low, high = max(ZERO, np.ceil(x + left - HALF)), min(F(TILE - 1), np.floor(x + right - HALF))
+    return np.int64(low) // SIDE, np.int64(high) // SIDE
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _dark(lines):
     """Whether every pixel of the tile has stopped."""
     alive = 0
-    for row in range(TILE):
-        line = lines[row]
-        for k in range(TILE):
+    for block in range(BLOCKS * BLOCKS):
+        line = lines[block]
+        for k in range(WIDE):
             alive += line[LIGHT + k] > ZERO
     return alive == 0
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _blend_tile(table, members, left, top, lines, lanes, contribution):
     for n in range(len(members)):
         if n % PATIENCE == PATIENCE - 1 and _dark(lines):
             break
         s = table[members[n]]
-        lanes[WEIGHT : WEIGHT + TILE] = ZERO
-        first, last = _rows_reached(s, top)
-        for row in range(first, last + 1):
-            _, centre, drop, reached = _row_of(s, row, left, top)
-            if reached:
-                _blend(lines[row], lanes, s, centre, drop)
+        x, y = s[X] - left, s[Y] - top
+        lanes[WEIGHT : WEIGHT + WIDE] = ZERO
+        first, last = _bands(s, y)
+        for band in range(first, last + 1):
+            low, high = _columns(s, x, y, band)
+            for column in range(low, high + 1):
+                _blend(lines[band * BLOCKS + column], lanes, s, x - F(column) * SPAN, y - F(band) * SPAN)
         contribution[members[n]] += _total(lanes, WEIGHT)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _unblend_tile(table, members, left, top, lines, lanes, sums):
     for n in range(len(members)):
         if n % PATIENCE == PATIENCE - 1 and _dark(lines):
             break
         s = table[members[n]]
+        x, y = s[X] - left, s[Y] - top
         lanes[TALLY:] = ZERO
-        first, last = _rows_reached(s, top)
-        for row in range(first, last + 1):
-            dy, centre, drop, reached = _row_of(s, row, left, top)
-            if reached:
-                _unblend(lines[row], lanes, s, centre, drop, dy)
-        _tally(lanes, s[X] - left, sums[members[n]])
+        first, last = _bands(s, y)
+        for band in range(first, last + 1):
+            low, high = _columns(s, x, y, band)
+            for column in range(low, high + 1):
+                _unblend(lines[band * BLOCKS + column], lanes, s, x - F(column) * SPAN, y - F(band) * SPAN)
+        for quantity in range(sums_of.COLUMNS):
+            sums[members[n], quantity] += _total(lanes, TALLY + quantity * WIDE)
 
 
-@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
-def _tally(lanes, x, out):
-    """Add the lanes to a splat's sums; a lane's dx is the same in every row."""
-    hx, hxx, hxy = ZERO, ZERO, ZERO
-    for k in range(TILE):
-        dx = lanes[CENTRES + k] - x
-        hx += lanes[TALLY + k] * dx
-        hxx += lanes[TALLY + k] * dx * dx
-        hxy += lanes[TALLY + TILE + k] * dx
-    out[sums_of.H] += _total(lanes, TALLY)
-    out[sums_of.H_X] += hx
-    out[sums_of.H_Y] += _total(lanes, TALLY + TILE)
-    out[sums_of.H_XX] += hxx
-    out[sums_of.H_XY] += hxy
-    out[sums_of.H_YY] += _total(lanes, TALLY + 2 * TILE)
-    for channel in range(CHANNELS):
-        out[sums_of.VALUES + channel] += _total(lanes, TALLY + (3 + channel) * TILE)
-
-
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _new_lanes():
     lanes = np.zeros(LANES, np.float32)
-    for k in range(TILE):
-        lanes[CENTRES + k] = k + 0.5
+    for k in range(WIDE):
+        lanes[XS + k], lanes[YS + k] = k % SIDE + 0.5, k // SIDE + 0.5
     return lanes
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
+def _place_of(row, column):
+    """Block and lane of a pixel of a tile."""
+    return row // SIDE * BLOCKS + column // SIDE, row % SIDE * SIDE + column % SIDE
+
+
+@njit(**KERNEL)
 def _open(lines, left, top, alpha):
     """Full light in the tile's pixels that lie in the picture, none in the others."""
     lines[:] = ZERO
     for row in range(min(TILE, alpha.shape[0] - top)):
-        lines[row, LIGHT : LIGHT + min(TILE, alpha.shape[1] - left)] = ONE
+        for column in range(min(TILE, alpha.shape[1] - left)):
+            block, k = _place_of(row, column)
+            lines[block, LIGHT + k] = ONE
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _store(lines, left, top, background, picture, alpha):
     """Write a tile into the picture (H, W, 7) and alpha (H, W), with the background behind."""
     for row in range(min(TILE, alpha.shape[0] - top)):
-        line = lines[row]
-        for k in range(min(TILE, alpha.shape[1] - left)):
-            light = abs(line[LIGHT + k])
-            alpha[top + row, left + k] = ONE - light
+        for column in range(min(TILE, alpha.shape[1] - left)):
+            block, k = _place_of(row, column)
+            light = abs(lines[block, LIGHT + k])
+            alpha[top + row, left + column] = ONE - light
             for c in range(CHANNELS):
                 behind = light * background[c] if c < 3 else ZERO
-                picture[top + row, left + k, c] = line[PICTURE + c * TILE + k] + behind
+                picture[top + row, left + column, c] = lines[block, PICTURE + c * WIDE + k] + behind
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _load(lines, left, top, picture, alpha, slopes, d_alpha):
     """Slopes of a tile, and the whole of each pixel: what it shows by how much that counts."""
-    _open(lines, left, top, alpha)
     for row in range(min(TILE, alpha.shape[0] - top)):
-        line = lines[row]
-        for k in range(min(TILE, alpha.shape[1] - left)):
-            rest = d_alpha[top + row, left + k] * (alpha[top + row, left + k] - ONE)
+        for column in range(min(TILE, alpha.shape[1] - left)):
+            block, k = _place_of(row, column)
+            rest = d_alpha[top + row, left + column] * (alpha[top + row, left + column] - ONE)
             for c in range(CHANNELS):
-                slope = slopes[top + row, left + k, c]
-                line[PICTURE + c * TILE + k] = slope
-                rest += slope * picture[top + row, left + k, c]
-            line[REST + k] = rest
+                slope = slopes[top + row, left + column, c]
+                lines[block, PICTURE + c * WIDE + k] = slope
+                rest += slope * picture[top + row, left + column, c]
+            lines[block, REST + k] = rest
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _forward(table, starts, members, background, picture, alpha, contribution):
-    lines, lanes = np.empty((TILE, LINE), np.float32), _new_lanes()
+    lines, lanes = np.empty((BLOCKS * BLOCKS, LINE), np.float32), _new_lanes()
     columns = -(-alpha.shape[1] // TILE)
     for tile in range(len(starts) - 1):
         left, top = tile % columns * TILE, tile // columns * TILE
@@ -278,16 +296,17 @@ def _forward(table, starts, members, background, picture, alpha, contribution):
         _store(lines, left, top, background, picture, alpha)
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _backward(table, starts, members, picture, alpha, slopes, d_alpha, sums):
-    lines, lanes = np.empty((TILE, LINE), np.float32), _new_lanes()
+    lines, lanes = np.empty((BLOCKS * BLOCKS, LINE), np.float32), _new_lanes()
     columns = -(-alpha.shape[1] // TILE)
     for tile in range(len(starts) - 1):
-        if starts[tile] == starts[tile + 1]:
-            continue
         left, top = tile % columns * TILE, tile // columns * TILE
-        _load(lines, left, top, picture, alpha, slopes, d_alpha)
-        _unblend_tile(table, members[starts[tile] : starts[tile + 1]], F(left), F(top), lines, lanes, sums)
+        inside = members[starts[tile] : starts[tile + 1]]
+        if len(inside) > 0:
+            _open(lines, left, top, alpha)
+            _load(lines, left, top, picture, alpha, slopes, d_alpha)
+            _unblend_tile(table, inside, F(left), F(top), lines, lanes, sums)
 
 
 def blend(

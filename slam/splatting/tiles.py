@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from slam.splatting import TILE
-from slam.splatting.projection import ACROSS, ALONG, DEPTH, HALF_HEIGHT, HALF_WIDTH, REACH2, SHEAR, Splats, X, Y
+from slam.splatting.projection import ACROSS, ALONG, DEPTH, HALF_HEIGHT, HALF_WIDTH, KERNEL, REACH2, SHEAR, Splats, X, Y
 
 DIGIT = 11
 """Bits that one pass of the radix sort takes; three passes cover the 31 of a positive float32."""
@@ -29,7 +29,7 @@ class TileLists(NamedTuple):
     members: NDArray[np.int32]
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _by_bits(keys):
     """Stable ascending order of (N,) uint32."""
     order, spare = np.arange(len(keys)).astype(np.int32), np.empty(len(keys), np.int32)
@@ -52,7 +52,7 @@ def depth_order(depths: NDArray[np.float32]) -> NDArray[np.int32]:
     return _by_bits(np.ascontiguousarray(depths, np.float32).view(np.uint32))
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _span(centre, half, tiles):
     """First and last tile along one side that hold a pixel's centre within ``half`` of ``centre`` (px)."""
     # Bounds before the conversion: a huge ellipse passes what an integer holds.
@@ -61,7 +61,7 @@ def _span(centre, half, tiles):
     return low // TILE, high // TILE
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _reaches(splat, left, top):
     """Whether the ellipse touches the rectangle of the centres of a tile's pixels: its nearest point decides."""
     across, shear, along = np.float64(splat[ACROSS]), np.float64(splat[SHEAR]), np.float64(splat[ALONG])
@@ -80,7 +80,7 @@ def _reaches(splat, left, top):
     return least <= splat[REACH2]
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _pairs(table, order, columns, rows):
     """Tile and splat of each meeting, nearest splats first, and how many each tile has, shifted by one."""
     counts = np.zeros(columns * rows + 1, np.int64)
@@ -105,7 +105,7 @@ def _pairs(table, order, columns, rows):
     return tiles[:n], members[:n], counts
 
 
-@njit(cache=True, nogil=True)
+@njit(**KERNEL)
 def _lists(table, order, columns, rows):
     tiles, splats, counts = _pairs(table, order, columns, rows)
     starts = np.cumsum(counts)
