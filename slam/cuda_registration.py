@@ -45,7 +45,7 @@ def linearise(
     turn, shift = pose_variance
     settings = np.array([stiffness, *(poses[0][-1] @ lever), turn, *shift, *noise], np.float64)
     partials = xp.empty((blocks, SUMS), np.float64)
-    arrays = [xp.asarray(array) for array in (points, matches, planes, *poses, settings)]
+    arrays = [xp.ascontiguousarray(xp.asarray(array)) for array in (points, matches, planes, *poses, settings)]
     counts = (np.int32(n), np.int32(len(poses[0])))
     device.launch("point_to_plane", "point_to_plane", blocks, *arrays, *counts, partials)
     return _fit(device.to_host(partials).sum(axis=0))

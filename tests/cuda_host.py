@@ -25,7 +25,8 @@ SOURCES = tuple(sorted(path.stem for path in (ROOT / "cuda").glob("*.cu")))
 KERNEL = re.compile(r'extern "C" __global__ void\s+(?:__launch_bounds__\([^)]*\)\s+)?(\w+)\(([^)]*)\)')
 TYPES = {
     "float": np.float32, "double": np.float64, "int": np.int32, "long long": np.int64, "unsigned": np.uint32,
-    "unsigned long long": np.uint64, "Key": np.uint64, "unsigned char": np.uint8,
+    "unsigned long long": np.uint64, "Key": np.uint64, "unsigned char": np.uint8, "Splat": np.float32,
+    "Lens": np.float32,
 }  # fmt: skip
 COMPILE = ("-std=c++17", "-O2", "-fPIC", "-shared", "-w", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-x", "c++")
 
@@ -51,6 +52,64 @@ def _parameter(text: str) -> Parameter:
     return Parameter(words[-1], TYPES[kind], "*" in words, "const" in words)
 
 
+class HostArray(np.ndarray):
+    """Stands for an array of the device: mixing it with numpy's own is an error here, as it is with CuPy."""
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
+        if any(type(value) is np.ndarray and value.ndim for value in (*inputs, *out)):
+            raise TypeError(f"{ufunc.__name__} of an array of the device and one of the computer's memory")
+        plain = [value.view(np.ndarray) if isinstance(value, HostArray) else value for value in inputs]
+        if out:
+            options["out"] = tuple(value.view(np.ndarray) for value in out)
+        return of_device(getattr(ufunc, method)(*plain, **options))
+
+    def __array_function__(self, function: Any, types: Any, arguments: Any, options: Any) -> Any:
+        raise TypeError(f"numpy.{function.__name__} of an array of the device")
+
+    def __setitem__(self, where: Any, values: Any) -> None:
+        if type(values) is np.ndarray and values.ndim:
+            raise TypeError("values of the computer's memory put into an array of the device")
+        self.view(np.ndarray)[where] = values
+
+    def sum(self, *arguments: Any, **options: Any) -> Any:
+        return of_device(self.view(np.ndarray).sum(*arguments, **options))
+
+
+def of_device(value: Any) -> Any:
+    """The same as an array of the device; CuPy has no scalars of its own."""
+    return np.asarray(value).view(HostArray)
+
+
+class HostArrays:
+    """Those of CuPy's functions that the library uses, with the arguments that CuPy gives them."""
+
+    def asarray(self, array: Any, dtype: Any = None) -> Any:
+        return array if isinstance(array, HostArray) else of_device(np.array(array, dtype))
+
+    def ascontiguousarray(self, array: HostArray) -> Any:
+        assert isinstance(array, HostArray)
+        return of_device(np.ascontiguousarray(array.view(np.ndarray)))
+
+    def empty(self, shape: Any, dtype: Any) -> Any:
+        """Filled with what no kernel may leave there."""
+        out = np.empty(shape, dtype)
+        out.reshape(-1).view(np.uint8)[:] = 0x7F
+        return of_device(out)
+
+    def zeros(self, shape: Any, dtype: Any) -> Any:
+        return of_device(np.zeros(shape, dtype))
+
+    def full(self, shape: Any, value: Any, dtype: Any) -> Any:
+        return of_device(np.full(shape, value, dtype))
+
+    def cumsum(self, array: HostArray, dtype: Any) -> Any:
+        return of_device(np.cumsum(array.view(np.ndarray), dtype=dtype))
+
+    def argsort(self, array: HostArray) -> Any:
+        """Stable, as CuPy's is."""
+        return of_device(np.argsort(array.view(np.ndarray), kind="stable"))
+
+
 class HostDevice:
     """Runs kernels one thread after another, and holds each argument to what the kernel declares.
 
@@ -58,7 +117,7 @@ class HostDevice:
         downwards: let the last thread of a block run first; a kernel without races gives the same.
     """
 
-    xp: Any = np
+    xp: Any = HostArrays()
 
     def __init__(self, downwards: bool = False) -> None:
         self.downwards = downwards
@@ -76,7 +135,8 @@ class HostDevice:
 
     def to_host(self, array: Any) -> np.ndarray:
         """See ``slam.gpu.Device``."""
-        return np.array(array)
+        assert isinstance(array, HostArray)
+        return np.array(array.view(np.ndarray))
 
 
 def _held(kernel: str, parameter: Parameter, value: Any) -> Any:
@@ -86,7 +146,8 @@ def _held(kernel: str, parameter: Parameter, value: Any) -> Any:
         f"{what} is declared {parameter.dtype.__name__}, given {value.dtype}"
     )
     if parameter.pointer:
-        assert isinstance(value, np.ndarray) and value.flags.c_contiguous, f"{what} needs a C-contiguous array"
+        assert isinstance(value, HostArray), f"{what} needs an array of the device"
+        assert value.flags.c_contiguous, f"{what} needs a C-contiguous array"
         return ctypes.c_void_p(value.ctypes.data)
     assert isinstance(value, np.generic), f"{what} needs a numpy scalar"
     return np.ctypeslib.as_ctypes_type(value.dtype)(value.item())
