@@ -87,7 +87,7 @@ def new_node(a, depth, seen, min_points):
         a.counters[USED] += 1
     a.children[node, :] = -1
     a.moments[node, :] = 0.0
-    a.gaussians[node, FIRST], a.gaussians[node, BELOW], a.gaussians[node, FRESH] = -1, 0, 0
+    a.gaussians[node, FIRST] = -1
     a.meta[node, STATE], a.meta[node, DEPTH], a.meta[node, SEEN], a.meta[node, NEXT_FIT] = OPEN, depth, seen, min_points
     return node
 
@@ -213,6 +213,7 @@ def _release(a, node):
     if a.gaussians[node, FIRST] >= 0:
         a.orphans[a.counters[ORPHANS]] = a.gaussians[node, FIRST]
         a.counters[ORPHANS] += 1
+    a.gaussians[node, FIRST], a.gaussians[node, BELOW], a.gaussians[node, FRESH] = -1, 0, 0
     a.free[a.counters[FREE]] = node
     a.counters[FREE] += 1
 
