@@ -8,6 +8,7 @@ on the pixels within 4 px of a return of that scan, and on the whole picture, bl
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,7 @@ from slam.image_metrics import psnr, ssim
 from slam.io.recording import Recording
 from slam.measurements import Image, Scan
 from slam.splatting.view import View
+from slam.trajectory import Trajectory
 
 EVERY, SCALE, NEAR_PX = 5, 0.5, 4.0
 NEAREST_M = 0.5
@@ -31,11 +33,11 @@ SEEN_PAST = 3
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One picture with the scan of the same moment.
+    """One picture with the scan that was being taken.
 
     Attributes:
         index: of the picture in the recording.
-        stamp_ns: of both.
+        stamp_ns: of the picture.
         picture: (H, W, 3) float32 in [0, 1] at half resolution, distortion undone.
         view: where from, odom.
         points: (N, 3) float64 of the scan, odom, metres.
@@ -64,31 +66,55 @@ class Score:
     ssim: float
 
 
-def frames(recording: Recording, T_odom_base: dict[int, NDArray[np.float64]]) -> list[Frame]:
-    """All pictures whose stamp is a scan's, with the (4, 4) pose of that stamp; scans that need no deskewing."""
-    ((name, camera),) = recording.calibration.cameras.items()
+def frames(recording: Recording, way: Trajectory) -> Iterator[Frame]:
+    """The pictures of a recording's only camera, each with the scan that was being taken.
+
+    Args:
+        way: base_link in odom; pictures outside its time are passed over.
+    """
+    ((_, camera),) = recording.calibration.cameras.items()
     developer = Developer(camera, SCALE)
-    found: list[Frame] = []
+    waiting: list[tuple[int, Image]] = []
     scan: Scan | None = None
     index = -1
     for item in recording.measurements(images=True):
-        if isinstance(item, Scan):
+        if isinstance(item, Image):
+            waiting.append((index := index + 1, item))
+        elif isinstance(item, Scan):
+            yield from _taken(waiting, item.stamp_ns, scan, way, recording, developer)
+            waiting = [(number, image) for number, image in waiting if image.stamp_ns >= item.stamp_ns]
             scan = item
-        elif isinstance(item, Image) and item.camera == name:
-            index += 1
-            if scan is not None and scan.stamp_ns == item.stamp_ns and item.stamp_ns in T_odom_base:
-                T_odom_lidar = T_odom_base[item.stamp_ns] @ recording.calibration.T_base_lidar
-                found.append(_frame(index, item, scan, T_odom_lidar, developer, T_odom_base[item.stamp_ns]))
-    return found
+    yield from _taken(waiting, int(way.stamps_ns[-1]) + 1, scan, way, recording, developer)
 
 
-def _frame(
-    index: int, image: Image, scan: Scan, T_odom_lidar: NDArray, developer: Developer, T_odom_base: NDArray
-) -> Frame:
-    points = scan.points[np.isfinite(scan.points).all(axis=1)].astype(np.float64)
-    points = points @ T_odom_lidar[:3, :3].T + T_odom_lidar[:3, 3]
-    view = View.of(developer.camera, T_odom_base, SCALE)
-    return Frame(index, image.stamp_ns, developer.develop(image.pixels), view, points, T_odom_lidar[:3, 3].copy())
+def _taken(
+    waiting: list[tuple[int, Image]],
+    until_ns: int,
+    scan: Scan | None,
+    way: Trajectory,
+    recording: Recording,
+    developer: Developer,
+) -> Iterator[Frame]:
+    first_ns, last_ns = way.stamps_ns[0], way.stamps_ns[-1]
+    for index, image in waiting:
+        if scan is None or not max(scan.stamp_ns, first_ns) <= image.stamp_ns <= min(until_ns - 1, last_ns):
+            continue
+        points, origin = _placed(scan, way, recording.calibration.T_base_lidar)
+        view = View.of(developer.camera, way.at(image.stamp_ns).matrices()[0], SCALE)
+        yield Frame(index, image.stamp_ns, developer.develop(image.pixels), view, points, origin)
+
+
+def _placed(
+    scan: Scan, way: Trajectory, T_base_lidar: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(N, 3) points in odom, each by the pose of its own time, and (3,) the LiDAR at the scan's stamp."""
+    finite = np.isfinite(scan.points).all(axis=1)
+    offsets = np.zeros(len(scan.points), np.int64) if scan.offsets_ns is None else scan.offsets_ns
+    times, which = np.unique(np.append(offsets[finite], 0) + scan.stamp_ns, return_inverse=True)
+    T = way.at(np.clip(times, way.stamps_ns[0], way.stamps_ns[-1])).matrices() @ T_base_lidar
+    points = np.append(scan.points[finite].astype(np.float64), np.zeros((1, 3)), axis=0)
+    placed = np.einsum("nij,nj->ni", T[which, :3, :3], points) + T[which, :3, 3]
+    return placed[:-1], placed[-1]
 
 
 def projected(view: View, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:

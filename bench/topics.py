@@ -35,6 +35,12 @@ TOPICS = (
     Topic("bag_replay", "Unpaced replay of bags, and the first start", 400, threads=0),
     Topic("faults", "Faults of messages, clocks and sensors", 1500),
     Topic("health", "Corridor and kidnapping", 600),
+    Topic("gaussian_kitti", "KITTI drive 0052: held-out pictures from the Gaussian map", 600),
+    Topic("gaussian_city", "City loops with a camera: held-out pictures from the Gaussian map", 1200),
+    Topic("gaussian_ablation", "Gaussian map and camera: what each part does", 1200),
+    Topic("camera_corridor", "Corridor with murals: what the camera saves", 1200),
+    Topic("camera_faults", "Cameras that fail", 1200),
+    Topic("map_drive", "A drive of 1 km with a camera: memory and size of the map", 1200),
     Topic("soak", "An hour round a loop", 3600, usual=False),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}
