@@ -56,7 +56,7 @@ def main() -> None:
     _table(report, drives)
     report.note(
         f"640 x 480 pictures at 5 Hz, mapped at {SCALE:g} of that; of every {EVERY} the last is held out. Their "
-        "exposure swings by a fifth and their gain steps by 1.35: a held-out one is taken to lie between its neighbours."
+        "exposure swings by a fifth and their gain steps by 1.35: a held-out one counts as between its neighbours."
     )
     report.save()
 
