@@ -25,6 +25,8 @@ COMMANDS = {
     "demo": "simulate a drive through a town, replay it, and write a report",
     "simulate": "drive through the town and record a rosbag2",
     "replay": "odometry and map from a recording",
+    "map": "a stored map: what it holds, its export, pictures of it",
+    "view": "a map and the way through it in a browser, or as one HTML file",
     "evaluate": "errors of a trajectory against the truth",
     "doctor": "what is installed and usable, and what is wrong with a bag",
 }
