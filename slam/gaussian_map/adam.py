@@ -24,11 +24,11 @@ class LearningRates:
     """Metres."""
     quats: float = 0.002
     """Of a unit quaternion."""
-    log_scales: float = 0.01
+    log_scales: float = 0.03
     """Of the logarithm of metres."""
-    logits: float = 0.05
+    logits: float = 0.1
     """Of the opacity before the sigmoid."""
-    harmonics: float = 0.01
+    harmonics: float = 0.04
     """Of the colour's coefficients."""
 
 

@@ -20,13 +20,14 @@ from slam.gaussian_map.keyframe import Keyframe, Look, exposure_of, moving_pixel
 from slam.gaussian_map.losses import Truth
 from slam.gaussian_map.mapping_config import MappingConfig
 from slam.gaussian_map.pictures import Developer
+from slam.gaussian_map.refine import observe, refine, residuals
 from slam.gaussian_map.returns import completed, seen_from
 from slam.gaussian_map.seeding import seed_pixels, seeds
 from slam.gaussian_map.store import GaussianMap
 from slam.gaussian_map.window import Window
 from slam.measurements import Image
 from slam.octree import PlaneMap
-from slam.splatting.rendering import Rendering, gradients, render
+from slam.splatting.rendering import Gradients, Rendering, gradients, render
 from slam.splatting.view import View
 
 log = logging.getLogger(__name__)
@@ -101,6 +102,7 @@ class Mapper:
         self.keyframes.append(Keyframe(look, exposure, Truth(look.picture), weight))
         self.exposures.append((look.stamp_ns, exposure))
         self.taken += 1
+        self._refine()
         self._move([keyframe.look.view for keyframe in self.keyframes])
         return before
 
@@ -121,6 +123,14 @@ class Mapper:
             return self.keyframes[-1]
         return self.keyframes[(self._turn // 2) % len(self.keyframes)]
 
+    def _refine(self) -> None:
+        """Split, merge and prune what the keyframes show, now and then."""
+        if self.taken % self.config.refine_every:
+            return
+        self.window.write_back()
+        refined = refine(self.map, self.config.refine, self.window.rows)
+        log.debug("keyframe %d: %s, %d Gaussians in memory", self.taken, refined, len(self.map))
+
     def _step(self, keyframe: Keyframe) -> None:
         rendering = render(self.window.gaussians, keyframe.look.view)
         _, d_colour, d_depth, d_alpha = keyframe.loss(rendering, self.config.fit)
@@ -129,6 +139,14 @@ class Mapper:
             self.window.gaussians, slope.gaussians, self.window.moments, self.window.steps, rendering.seen,
             self.config.rates,
         )  # fmt: skip
+        self._observe(keyframe, rendering, slope)
+
+    def _observe(self, keyframe: Keyframe, rendering: Rendering, slope: Gradients) -> None:
+        """Remember what this step has shown of each Gaussian, for refinement."""
+        view = keyframe.look.view
+        off = np.abs(keyframe.exposure.seen(rendering.colour) - keyframe.look.picture).mean(axis=2) * keyframe.weight
+        residual = residuals(self.window.gaussians, view, off)
+        observe(self.map, self.window.rows, rendering.contribution, residual, slope.screen)
 
     def _clear(self, look: Look) -> None:
         """Remove what the LiDAR looks through: it moved away, or never was."""

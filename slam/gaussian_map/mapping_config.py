@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slam.gaussian_map.adam import LearningRates
+from slam.gaussian_map.refine import RefineConfig
 from slam.gaussian_map.seeding import SeedConfig
 
 
@@ -18,7 +19,7 @@ class KeyframeConfig:
     """A picture is a keyframe when the camera has moved so far since the last one, metres."""
     turn_deg: float = 3.0
     """... or turned so far, degrees."""
-    fitted_together: int = 8
+    fitted_together: int = 4
     """So many of the last keyframes are fitted together."""
 
 
@@ -68,5 +69,7 @@ class MappingConfig:
     """How a Gaussian begins."""
     fit: FitConfig = field(default_factory=FitConfig)
     """How it is fitted."""
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    """Where the map is made finer, coarser or emptier."""
     rates: LearningRates = field(default_factory=LearningRates)
     """How far a step goes."""
