@@ -72,6 +72,7 @@ def cells_of(gaussian_map: GaussianMap, rows=None) -> list[tuple[int, int, int, 
 
 def assert_sound(gaussian_map: GaussianMap) -> None:
     """Every Gaussian hangs on the leaf of its cell, once; nodes and cells count what lies below them."""
+    gaussian_map.settle()
     a, rows = gaussian_map.plane_map.arrays, gaussian_map.rows_in_memory()
     below, taken = Counter(), Counter()
     for row, (level, *index) in zip(rows.tolist(), cells_of(gaussian_map), strict=True):

@@ -105,7 +105,9 @@ class Archive:
     def recall(self, position: NDArray[np.float64], reach_m: float) -> list[Packed]:
         """Take out the regions that lie wholly within reach of a position (3,), or nearer than half of it."""
         near = max(reach_m - 0.5 * np.sqrt(3.0) * self.side_m, 0.5 * reach_m)
-        return [self._take_out(key) for key in self._keys() if np.linalg.norm(self._centre(key) - position) <= near]
+        keys = self._keys()
+        centres = (np.array(keys).reshape(-1, 3) + 0.5) * self.side_m
+        return [self._take_out(keys[i]) for i in np.flatnonzero(np.linalg.norm(centres - position, axis=1) <= near)]
 
     def __iter__(self) -> Iterator[Packed]:
         """All regions, in order, as they are."""
@@ -113,9 +115,6 @@ class Archive:
 
     def _keys(self) -> list[Key]:
         return sorted({*self.regions.keys(), *self._parts})
-
-    def _centre(self, key: Key) -> NDArray[np.float64]:
-        return (np.array(key) + 0.5) * self.side_m
 
     def _all_of(self, key: Key) -> Packed:
         written = self.regions.get(key)

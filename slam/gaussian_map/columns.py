@@ -7,6 +7,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from slam.splatting.gaussians import Gaussians
@@ -55,3 +56,16 @@ class Columns(NamedTuple):
     def arrays(self) -> list[NDArray]:
         """All of them."""
         return [*self.values, *self.first, *self.second, self.steps, self.seen, self.statistics]
+
+
+@njit(cache=True)
+def _copy(target, to, source, which):
+    for i in range(len(to)):
+        for k in range(target.shape[1]):
+            target[to[i], k] = source[which[i], k]
+
+
+def copy_rows(target: Gaussians, to: NDArray[np.int64], source: Gaussians, which: NDArray[np.int64]) -> None:
+    """Put the rows ``which`` of one in the rows ``to`` of the other; several times faster than by fancy indices."""
+    for new, old in zip(target, source, strict=True):
+        _copy(new.reshape(len(new), -1), to, old.reshape(len(old), -1), which)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from slam.errors import ConfigError, MapError
 from slam.gaussian_map import cells, leaves, traversal
 from slam.gaussian_map.archive import Archive, MemoryRegions, Packed, Regions, joined
-from slam.gaussian_map.columns import Columns
+from slam.gaussian_map.columns import Columns, copy_rows
 from slam.gaussian_map.detail import merged, quartered
 from slam.gaussian_map.leaves import BORN, DEAD, RELEASED, TAKEN
 from slam.gaussian_map.map_config import GaussianMapConfig
@@ -179,11 +179,13 @@ class GaussianMap:
         c = self._columns
         return c.values.take(rows), (c.first.take(rows), c.second.take(rows)), c.steps[rows]
 
-    def write_back(self, rows: Ints, values: Gaussians, moments: tuple[Gaussians, Gaussians], steps: Ints) -> None:
-        """What the optimiser has made of these rows."""
-        for part, new in zip(self._columns[:3], (values, *moments), strict=True):
-            part.put(rows, new)
-        self._columns.steps[rows] = steps
+    def write_back(
+        self, rows: Ints, slots: Ints, buffers: tuple[Gaussians, Gaussians, Gaussians], steps: NDArray[np.int32]
+    ) -> None:
+        """What the optimiser has made of these rows: these slots of values, first and second moments, and steps."""
+        for part, new in zip(self._columns[:3], buffers, strict=True):
+            copy_rows(part, rows, new, slots)
+        self._columns.steps[rows] = steps[slots]
         self._changed(rows)
 
     def remove(self, rows: Ints) -> None:

@@ -33,8 +33,8 @@ class Moved:
 class Window:
     """Copies of the map's Gaussians in slots 0 to n - 1, with no gaps (GS-LIVO, maintenance of the window).
 
-    Within the window these are the truth. They are written back when they leave, when the map needs them (it asks, so
-    that ``map.gaussians()``, saving, splitting and the like see the last values), or by ``write_back``. A Gaussian that
+    Within the window these are the truth. They are written back before the window moves, when the map needs them (it
+    asks, so that ``map.gaussians()``, saving, splitting and the like see the last values), or by ``write_back``. One that
     the map has removed or changed itself is dropped at the next move, and read anew where it is still there: each has a
     number of birth by which that is told. The way from a row of the map to its slot is an array by row, 4 bytes a row:
     as short as a hash table of the window's size, and never to be searched.
@@ -81,12 +81,12 @@ class Window:
 
     def move_to(self, views: Sequence[View] | None, reach_m: float = np.inf) -> Moved:
         """Hold what may be seen from ``views`` up to ``reach_m`` metres away; None: all of the map in memory."""
+        if views is not None:
+            self.write_back()  # so that visible() judges by where Gaussians are now
         wanted = self.map.rows_in_memory() if views is None else self.map.visible(views, reach_m)
         asked = np.zeros(self.map.capacity, np.bool_)
         asked[wanted] = True
-        alive = self._alive()
-        stays = alive & asked[self.rows]
-        self._write(np.flatnonzero(alive & ~stays))
+        stays = self._alive() & asked[self.rows]
         before, moved = self.size, self._close_gaps(stays)
         new = wanted[self._slot_of(wanted) < 0]
         self._append(new)
@@ -95,9 +95,10 @@ class Window:
 
     def write_back(self, rows: NDArray[np.integer] | None = None) -> None:
         """Give the map the window's values: of these rows, where they are in the window, or of all."""
-        slots = np.arange(self.size) if rows is None else self._slot_of(rows)
+        slots = np.arange(self.size) if rows is None else self._slot_of(rows).astype(np.int64)
         slots = slots[slots >= 0]
-        self._write(slots[self._alive()[slots]])
+        slots = slots[self._alive()[slots]]
+        self.map.write_back(self._rows[slots], slots, self._buffers, self._steps)
 
     def _alive(self) -> NDArray[np.bool_]:
         """(n,) whose Gaussian is still the map's."""
@@ -110,10 +111,6 @@ class Window:
             slots[: len(self._slots)] = self._slots
             self._slots = slots
         return self._slots[rows]
-
-    def _write(self, slots: NDArray[np.integer]) -> None:
-        first, second = (part.take(slots) for part in self._buffers[1:])
-        self.map.write_back(self._rows[slots], self._buffers[0].take(slots), (first, second), self._steps[slots])
 
     def _close_gaps(self, stays: NDArray[np.bool_]) -> NDArray[np.int64]:
         """Move Gaussians from the tail into the gaps of those that go; returns the slots filled."""
