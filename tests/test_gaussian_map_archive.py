@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""What the vehicle leaves behind waits by region and comes back; maps are stored; random work agrees with a plain list."""
+"""What is left behind waits by region and comes back; maps are stored; random work agrees with a plain dictionary."""
 
 import numpy as np
 import pytest

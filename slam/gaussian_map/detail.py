@@ -20,7 +20,8 @@ LEAST_VARIANCE_M2 = 1e-10
 def merged(parts: Gaussians, groups: NDArray[np.integer]) -> Gaussians:
     """One Gaussian for each group, with the mean, covariance and colour of all, weighted by opacity times area.
 
-    The area is that of the two longer axes; the opacity keeps the sum of opacity times area, as far as one can.
+    The area is that of the two longer axes. The sum of opacity times area stays: where the parts are spread thin, the
+    one is fainter than they; where it would be denser than they, as in place of tiles without gaps, it is wider.
 
     Args:
         parts: N Gaussians, those of a group side by side.
@@ -41,7 +42,10 @@ def merged(parts: Gaussians, groups: NDArray[np.integer]) -> Gaussians:
     variances, directions = np.linalg.eigh(_sums(share, spread, starts))
     directions[:, :, 2] *= np.sign(np.linalg.det(directions))[:, None]
     sigma = np.sqrt(np.maximum(variances, LEAST_VARIANCE_M2))
-    opacity = np.clip(total / area(sigma), 0.005, 0.99)
+    mean_opacity = _sums(share, parts.opacities(), starts)
+    crowding = total / (area(sigma) * mean_opacity)
+    sigma[:, 1:] *= np.sqrt(np.maximum(crowding, 1.0))[:, None]
+    opacity = np.clip(mean_opacity * np.minimum(crowding, 1.0), 0.005, 0.995)
     return Gaussians(
         means.astype(np.float32),
         Rotation.from_matrix(directions).as_quat().astype(np.float32),

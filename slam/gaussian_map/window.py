@@ -34,10 +34,10 @@ class Window:
     """Copies of the map's Gaussians in slots 0 to n - 1, with no gaps (GS-LIVO, maintenance of the window).
 
     Within the window these are the truth. They are written back before the window moves, when the map needs them (it
-    asks, so that ``map.gaussians()``, saving, splitting and the like see the last values), or by ``write_back``. One that
-    the map has removed or changed itself is dropped at the next move, and read anew where it is still there: each has a
-    number of birth by which that is told. The way from a row of the map to its slot is an array by row, 4 bytes a row:
-    as short as a hash table of the window's size, and never to be searched.
+    asks, so that ``map.gaussians()``, saving, splitting and the like see the last values), or by ``write_back``. One
+    that the map has removed or changed itself is dropped at the next move, and read anew where it is still there: each
+    has a number of birth by which that is told. The way from a row of the map to its slot is an array by row, 4 bytes a
+    row: as short as a hash table of the window's size, and never to be searched.
 
     Attributes:
         map: the Gaussian map.
