@@ -41,6 +41,9 @@ TOPICS = (
     Topic("camera_corridor", "Corridor with murals: what the camera saves", 1200),
     Topic("camera_faults", "Cameras that fail", 1200),
     Topic("map_drive", "A drive of 1 km with a camera: memory and size of the map", 1200),
+    Topic("orin", "Jetson Orin NX: what kernels and a window of Gaussians ask of it", 120),
+    Topic("gpu", "Graphics processor: milliseconds of a rendering and a step", 300),
+    Topic("splatting", "Rasteriser of Gaussians: forward and backward on one thread", 400),
     Topic("soak", "An hour round a loop", 3600, usual=False),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}

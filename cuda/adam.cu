@@ -7,6 +7,8 @@
 
 constexpr float BETA1 = 0.9f;
 constexpr float BETA2 = 0.999f;
+constexpr float FRESH1 = 0.1f;  // 1 - b1 and 1 - b2, which a subtraction of floats would keep to four digits
+constexpr float FRESH2 = 0.001f;
 constexpr float EPSILON = 1e-15f;
 constexpr float LOG_BETA1 = -0.105360515657826301f;
 constexpr float LOG_BETA2 = -0.00100050033358353350f;
@@ -19,12 +21,12 @@ adam_step(float* __restrict__ values, const float* __restrict__ gradients, float
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n * width || !seen[i / width]) return;
     const float t = static_cast<float>(steps[i / width]);
-    // 1 - b^t by expm1: after one step 1 - 0.999 would keep four digits only.
+    // 1 - b^t by expm1: after one step 1 - 0.999 would lose as much.
     const float left1 = -expm1f(t * LOG_BETA1);
     const float left2 = -expm1f(t * LOG_BETA2);
     const float g = gradients[i];
-    const float m = BETA1 * first[i] + (1.0f - BETA1) * g;
-    const float v = BETA2 * second[i] + (1.0f - BETA2) * g * g;
+    const float m = BETA1 * first[i] + FRESH1 * g;
+    const float v = BETA2 * second[i] + FRESH2 * g * g;
     first[i] = m;
     second[i] = v;
     values[i] -= rate / left1 * m / (sqrtf(v / left2) + EPSILON);

@@ -61,7 +61,7 @@ __device__ Match match(const double* plane, const double* settings, double rx, d
 
 // points (n, 4): x, y, z, share; matches (n): row of the plane, negative for none; rotations (poses, 3, 3) and
 // translations (poses, 3) by share. partials (blocks, SUMS).
-extern "C" __global__ void __launch_bounds__(256, 2)
+extern "C" __global__ void __launch_bounds__(256, 3)
 point_to_plane(const double* __restrict__ points, const long long* __restrict__ matches,
                const double* __restrict__ planes, const double* __restrict__ rotations,
                const double* __restrict__ translations, const double* __restrict__ settings, int n, int poses,

@@ -184,7 +184,7 @@ __device__ bool outlined(Vec m, Flat flat, float logit, const Lens& lens, Splat&
 
 // Splats of n Gaussians (see slam/splatting/gaussians.py); harmonics (n, count, 3). pose: R (3, 3) and t (3) of
 // T_camera_world.
-extern "C" __global__ void __launch_bounds__(256, 3)
+extern "C" __global__ void __launch_bounds__(256, 4)
 project_forward(const float* __restrict__ means, const float* __restrict__ quats, const float* __restrict__ log_scales,
                 const float* __restrict__ logits, const float* __restrict__ harmonics, int count, int n,
                 const double* __restrict__ pose, const Lens* __restrict__ lens, Splat* __restrict__ splats) {

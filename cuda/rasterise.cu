@@ -55,7 +55,7 @@ __device__ float warp_sum(float value) {
 
 // The picture (height, width, CHANNELS), alpha (height, width), and the weights of each entry, which come as zeros.
 // starts, members, order: see cuda/tiles.cu.
-extern "C" __global__ void __launch_bounds__(256, 3)
+extern "C" __global__ void __launch_bounds__(256, 4)
 rasterise_forward(const Splat* __restrict__ splats, const int* __restrict__ starts, const int* __restrict__ members,
                   const long long* __restrict__ order, int columns, int width, int height,
                   const float* __restrict__ background, float* __restrict__ picture, float* __restrict__ alpha,
@@ -129,7 +129,7 @@ __device__ float sum_transposed(float (&v)[16]) {
 }
 
 // Sums (entries, SUMS), which come as zeros, from the slopes (height, width, CHANNELS) by the picture and by alpha.
-extern "C" __global__ void __launch_bounds__(256, 3)
+extern "C" __global__ void __launch_bounds__(256, 4)
 rasterise_backward(const Splat* __restrict__ splats, const int* __restrict__ starts, const int* __restrict__ members,
                    const long long* __restrict__ order, int columns, int width, int height,
                    const float* __restrict__ picture, const float* __restrict__ alpha,

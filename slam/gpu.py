@@ -68,12 +68,12 @@ def device(backend: Backend = "auto") -> Device | None:
 def missing() -> str | None:
     """Why CUDA cannot be used on this machine; None where it can."""
     try:
-        cupy = import_module("cupy")
+        runtime = import_module("cupy.cuda").runtime
     except ImportError as error:
         return f"CuPy cannot be imported ({error}); pip install mem4nav[gpu] brings it"
     try:
-        count = cupy.cuda.runtime.getDeviceCount()
-    except cupy.cuda.runtime.CUDARuntimeError as error:
+        count = runtime.getDeviceCount()
+    except runtime.CUDARuntimeError as error:
         return f"CUDA found no device ({error}); is the driver installed?"
     return None if count else "CUDA counts 0 devices"
 

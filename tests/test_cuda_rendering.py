@@ -15,6 +15,7 @@ from slam import morton, octree
 from slam.errors import ConfigError, SlamError
 from slam.gpu import THREADS, device, kernel_text, missing
 from slam.splatting import harmonics, projection_gradient
+from slam.splatting.backend import CpuRasteriser, rasteriser
 from slam.splatting.cuda_rendering import CudaRasteriser
 from slam.splatting.gaussians import Gaussians
 from slam.splatting.rasterise import CHANNELS
@@ -62,13 +63,13 @@ def assert_close(ours, theirs, share: float, what: str) -> None:
 
 def assert_same_rendering(device, gaussians: Gaussians, of: View) -> None:
     """Pictures to 1e-5 of their greatest value, gradients to 1e-4: single precision in two orders of summation."""
-    rasteriser = CudaRasteriser(device)
-    cpu, gpu = render(gaussians, of, BACKGROUND), rasteriser.render(gaussians, of, BACKGROUND)
+    on_device = CudaRasteriser(device)
+    cpu, gpu = render(gaussians, of, BACKGROUND), on_device.render(gaussians, of, BACKGROUND)
     for name in PICTURES:
         assert_close(getattr(gpu, name), getattr(cpu, name), 1e-5, name)
     assert np.array_equal(gpu.seen, cpu.seen)
     by_loss = slopes(of)
-    theirs, ours = gradients(cpu, *by_loss), rasteriser.gradients(gpu, *by_loss)
+    theirs, ours = gradients(cpu, *by_loss), on_device.gradients(gpu, *by_loss)
     for name, a, b in zip(Gaussians._fields, ours.gaussians, theirs.gaussians, strict=True):
         assert_close(a, b, 1e-4, name)
     assert_close(ours.screen, theirs.screen, 1e-4, "screen")
@@ -117,11 +118,11 @@ def test_gaussians_that_are_not_finite_or_too_faint_are_left_out(device):
     broken = cloud(40, 4)
     broken.means[0, 0], broken.quats[1], broken.log_scales[2, 1] = np.nan, 0.0, 200.0
     broken.logits[3], broken.logits[4], broken.harmonics[5, 2, 1] = np.nan, -9.0, np.inf
-    rasteriser = CudaRasteriser(device())
-    gpu, cpu = rasteriser.render(broken, view()), render(broken, view())
+    on_device = CudaRasteriser(device())
+    gpu, cpu = on_device.render(broken, view()), render(broken, view())
     assert not gpu.seen[:6].any()
     assert np.array_equal(gpu.seen, cpu.seen)
-    ours = rasteriser.gradients(gpu, *slopes(view()))
+    ours = on_device.gradients(gpu, *slopes(view()))
     assert all(np.isfinite(array).all() and not array[:6].any() for array in ours.gaussians)
 
 
@@ -130,10 +131,10 @@ def test_gaussians_that_are_not_finite_or_too_faint_are_left_out(device):
 def test_nothing_in_sight_shows_the_background(device, behind):
     nothing = cloud(5 if behind else 0, 1)
     nothing.means[:, 2] = -3.0
-    rasteriser = CudaRasteriser(device())
-    shown = rasteriser.render(nothing, view(), BACKGROUND)
+    on_device = CudaRasteriser(device())
+    shown = on_device.render(nothing, view(), BACKGROUND)
     assert np.allclose(shown.colour, BACKGROUND) and not shown.alpha.any() and not shown.seen.any()
-    found = rasteriser.gradients(shown, *slopes(view()))
+    found = on_device.gradients(shown, *slopes(view()))
     assert not found.pose.any() and found.gaussians.size == nothing.size
 
 
@@ -142,7 +143,7 @@ def test_the_same_input_gives_the_same_bytes_in_any_order_of_threads(device):
     first, again = CudaRasteriser(device()), CudaRasteriser(HostDevice())
     if not isinstance(first.device, HostDevice):
         again = first
-    a, b = (rasteriser.render(cloud(), view()) for rasteriser in (first, again))
+    a, b = (one.render(cloud(), view()) for one in (first, again))
     assert all(np.array_equal(getattr(a, name), getattr(b, name)) for name in PICTURES)
     by_loss = slopes(view())
     ours, theirs = first.gradients(a, *by_loss), again.gradients(b, *by_loss)
@@ -151,16 +152,16 @@ def test_the_same_input_gives_the_same_bytes_in_any_order_of_threads(device):
 
 
 def test_arrays_of_a_wrong_shape_are_turned_away_before_a_kernel_reads_them():
-    rasteriser = CudaRasteriser(HostDevice())
+    on_device = CudaRasteriser(HostDevice())
     with pytest.raises(SlamError, match="logits are float32"):
-        rasteriser.render(cloud()._replace(logits=np.zeros(3, np.float32)), view())
+        on_device.render(cloud()._replace(logits=np.zeros(3, np.float32)), view())
     with pytest.raises(SlamError, match="means are float64"):
-        rasteriser.render(cloud()._replace(means=np.zeros((50, 3))), view())
+        on_device.render(cloud()._replace(means=np.zeros((50, 3))), view())
     with pytest.raises(SlamError, match="K = 1, 4, 9 or 16"):
-        rasteriser.render(cloud()._replace(harmonics=np.zeros((50, 5, 3), np.float32)), view())
-    shown = rasteriser.render(cloud(), view())
+        on_device.render(cloud()._replace(harmonics=np.zeros((50, 5, 3), np.float32)), view())
+    shown = on_device.render(cloud(), view())
     with pytest.raises(SlamError, match="d_colour has shape"):
-        rasteriser.gradients(shown, np.zeros((4, 4, 3)))
+        on_device.gradients(shown, np.zeros((4, 4, 3)))
 
 
 CONSTANT = re.compile(r"(?:constexpr \w+ |[,] )(\w+) = ([^;,\n]+)(?=[;,])")
@@ -197,6 +198,14 @@ def test_a_missing_device_is_one_clear_sentence_and_auto_falls_back(caplog):
     with caplog.at_level("INFO", logger="slam.gpu"):
         assert device("auto") is None
     assert "on the CPU" in caplog.text
+
+
+def test_one_switch_picks_the_rasteriser():
+    shown = rasteriser("cpu").render(cloud(), view(), BACKGROUND)
+    assert np.array_equal(shown.colour, render(cloud(), view(), BACKGROUND).colour)
+    assert isinstance(rasteriser("auto"), CpuRasteriser if missing() else CudaRasteriser)
+    with pytest.raises(ConfigError, match="backend"):
+        rasteriser("cuda" if missing() else "gpu")  # type: ignore[arg-type]
 
 
 def test_a_kernel_that_is_not_installed_is_named():
