@@ -74,7 +74,7 @@ def test_what_lies_in_front_hides_what_lies_behind():
 def test_light_ends_before_it_falls_below_the_least_and_no_gaussian_is_wholly_opaque():
     wall = concatenated([one(mean=(0, 0, z), scale=50.0, opacity=0.9999) for z in (2.0, 3.0, 4.0)])
     drawn = render(wall, CENTRED)
-    # The second would leave (1 - MOST_ALPHA)^2, which rounds to one side of LEAST_LIGHT or the other; the third cannot be.
+    # The second would leave (1 - MOST_ALPHA)^2, which rounds to one side of LEAST_LIGHT or the other.
     assert drawn.alpha.max() <= 1.0 - 0.99 * LEAST_LIGHT and drawn.alpha.min() >= MOST_ALPHA - 1e-6
     assert not drawn.seen[2]
 

@@ -64,8 +64,8 @@ XS, YS, WEIGHT, TALLY = 0, WIDE, 2 * WIDE, 3 * WIDE
 LANES = (3 + sums_of.COLUMNS) * WIDE
 """Beside the lines: the pixels' centres in the block (px), summed weights, and the sums of the way back."""
 
-PATIENCE = 32
-"""Splats between two looks at whether a tile still has light."""
+PATIENCE = 16
+"""Splats between two looks at which blocks still have light."""
 
 F = np.float32
 ZERO, HALF, ONE = F(0.0), F(0.5), F(1.0)
@@ -173,62 +173,75 @@ def _bands(s, y):
 
 
 @njit(**KERNEL)
-def _columns(s, x, y, band):
+def _outline(s):
+    """Where along dy the ellipse is farthest right, and the square of its half width as rest - bend dy^2."""
+    inverse = ONE / s[ACROSS]
+    return s[SHEAR] * s[REACH2] / (s[ALONG] * s[HALF_WIDTH]), s[REACH2] * inverse, s[ALONG] * inverse
+
+
+@njit(**KERNEL)
+def _columns(outline, shear, x, y, band):
     """First and last block of a row of blocks that the ellipse reaches; x, y px from the tile's corner.
 
-    At dy the ellipse spans SHEAR dy +- sqrt((REACH2 - ALONG dy^2) / ACROSS). Its rightmost point lies at
-    dy = SHEAR REACH2 / (ALONG HALF_WIDTH), its leftmost opposite; between them and the band the nearest dy counts.
+    At dy the ellipse spans SHEAR dy +- sqrt(rest - bend dy^2). It is farthest right at ``tip``, farthest left opposite;
+    the nearest dy in the band counts.
     """
+    tip, rest, bend = outline
     top = F(band) * SPAN + HALF - y
     bottom = top + FAR
-    tip = s[SHEAR] * s[REACH2] / (s[ALONG] * s[HALF_WIDTH])
-    dy, dyl = min(max(tip, top), bottom), min(max(-tip, top), bottom)
-    right = s[SHEAR] * dy + math.sqrt(max(ZERO, (s[REACH2] - s[ALONG] * dy * dy) / s[ACROSS]))
-    left = s[SHEAR] * dyl - math.sqrt(max(ZERO, (s[REACH2] - s[ALONG] * dyl * dyl) / s[ACROSS]))
+    dy, opposite = min(max(tip, top), bottom), min(max(-tip, top), bottom)
+    right = shear * dy + math.sqrt(max(ZERO, rest - bend * dy * dy))
+    left = shear * opposite - math.sqrt(max(ZERO, rest - bend * opposite * opposite))
     low, high = max(ZERO, np.ceil(x + left - HALF)), min(F(TILE - 1), np.floor(x + right - HALF))
     return np.int64(low) // SIDE, np.int64(high) // SIDE
 
 
 @njit(**KERNEL)
-def _dark(lines):
-    """Whether every pixel of the tile has stopped."""
-    alive = 0
+def _look(lines, lit):
+    """Note which blocks still have light in any pixel; False where none has."""
+    any_lit = False
     for block in range(BLOCKS * BLOCKS):
-        line = lines[block]
+        line, alive = lines[block], 0
         for k in range(WIDE):
             alive += line[LIGHT + k] > ZERO
-    return alive == 0
+        lit[block] = alive > 0
+        any_lit = any_lit or alive > 0
+    return any_lit
 
 
 @njit(**KERNEL)
 def _blend_tile(table, members, left, top, lines, lanes, contribution):
+    lit = np.ones(BLOCKS * BLOCKS, np.bool_)
     for n in range(len(members)):
-        if n % PATIENCE == PATIENCE - 1 and _dark(lines):
+        if n % PATIENCE == PATIENCE - 1 and not _look(lines, lit):
             break
         s = table[members[n]]
-        x, y = s[X] - left, s[Y] - top
+        x, y, outline = s[X] - left, s[Y] - top, _outline(s)
         lanes[WEIGHT : WEIGHT + WIDE] = ZERO
         first, last = _bands(s, y)
         for band in range(first, last + 1):
-            low, high = _columns(s, x, y, band)
+            low, high = _columns(outline, s[SHEAR], x, y, band)
             for column in range(low, high + 1):
-                _blend(lines[band * BLOCKS + column], lanes, s, x - F(column) * SPAN, y - F(band) * SPAN)
+                if lit[band * BLOCKS + column]:
+                    _blend(lines[band * BLOCKS + column], lanes, s, x - F(column) * SPAN, y - F(band) * SPAN)
         contribution[members[n]] += _total(lanes, WEIGHT)
 
 
 @njit(**KERNEL)
 def _unblend_tile(table, members, left, top, lines, lanes, sums):
+    lit = np.ones(BLOCKS * BLOCKS, np.bool_)
     for n in range(len(members)):
-        if n % PATIENCE == PATIENCE - 1 and _dark(lines):
+        if n % PATIENCE == PATIENCE - 1 and not _look(lines, lit):
             break
         s = table[members[n]]
-        x, y = s[X] - left, s[Y] - top
+        x, y, outline = s[X] - left, s[Y] - top, _outline(s)
         lanes[TALLY:] = ZERO
         first, last = _bands(s, y)
         for band in range(first, last + 1):
-            low, high = _columns(s, x, y, band)
+            low, high = _columns(outline, s[SHEAR], x, y, band)
             for column in range(low, high + 1):
-                _unblend(lines[band * BLOCKS + column], lanes, s, x - F(column) * SPAN, y - F(band) * SPAN)
+                if lit[band * BLOCKS + column]:
+                    _unblend(lines[band * BLOCKS + column], lanes, s, x - F(column) * SPAN, y - F(band) * SPAN)
         for quantity in range(sums_of.COLUMNS):
             sums[members[n], quantity] += _total(lanes, TALLY + quantity * WIDE)
 
