@@ -92,13 +92,13 @@ def assert_sound(gaussian_map: GaussianMap) -> None:
     assert {node: n for node, n in enumerate(a.gaussians[:, BELOW]) if n} == {n: c for n, c in below.items() if c}
     assert sorted(_hanging(gaussian_map)) == rows.tolist()
     coarsest = gaussian_map.config.min_level
-    assert gaussian_map._cells.counters[0] == len([cell for cell in taken if cell[0] >= coarsest])
-    assert gaussian_map._rows.counters[TAKEN] <= gaussian_map.capacity
+    assert gaussian_map._storage.cells.counters[0] == len([cell for cell in taken if cell[0] >= coarsest])
+    assert gaussian_map._storage.rows.counters[TAKEN] <= gaussian_map.capacity
     assert len(gaussian_map) == len(rows) == (gaussian_map.levels != DEAD).sum() == (gaussian_map.births >= 0).sum()
 
 
 def _hanging(gaussian_map: GaussianMap) -> list[int]:
-    a, links, found = gaussian_map.plane_map.arrays, gaussian_map._rows, []
+    a, links, found = gaussian_map.plane_map.arrays, gaussian_map._storage.rows, []
     for node in set(gaussian_map.nodes[gaussian_map.rows_in_memory()].tolist()):
         row, before = int(a.gaussians[node, FIRST]), -1
         while row >= 0:

@@ -31,7 +31,7 @@ def test_what_was_left_behind_comes_back_to_the_bit(tmp_path, on_disk):
     regions = RegionStore(tmp_path) if on_disk else None
     gaussian_map = empty_map(DRIVING, regions, reach_m=20.0)
     rows = gaussian_map.add(some(np.random.default_rng(0).uniform(-9, 9, (2000, 3))), np.full(2000, 5), 3)
-    gaussian_map.statistics[rows] = np.random.default_rng(1).uniform(size=(len(rows), 5))
+    gaussian_map.statistics[rows] = np.random.default_rng(1).uniform(size=(len(rows), 4))
     before, cells = gaussian_map.tensors(), sorted(cells_of(gaussian_map))
     sweep(gaussian_map, [500, 0, 0])
     assert gaussian_map.recall(np.array([500.0, 0, 0])) == 0 and len(gaussian_map) == 0

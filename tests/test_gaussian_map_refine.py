@@ -1,16 +1,15 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""Gaussians are split, merged, turned and let go where looks and scans call for it."""
+"""Gaussians are split, merged, turned and let go where looks call for it."""
 
 import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
 from gaussian_worlds import LEVELS, assert_sound, cells_of, empty_map, looking, same, some
-from slam.gaussian_map.columns import CONTRADICTED, ERROR, LOOKS, WEIGHT
+from slam.gaussian_map.columns import ERROR, LOOKS, WEIGHT
 from slam.gaussian_map.detail import merged, normals, quartered, turned
-from slam.gaussian_map.refine import RefineConfig, Refined, observe, observe_contradictions, refine, residuals
-from slam.gaussian_map.returns import seen_from
+from slam.gaussian_map.refine import RefineConfig, Refined, observe, refine, residuals
 from slam.octree import NORMAL, PLANE, STATE
 from slam.splatting.gaussians import Gaussians
 from slam.splatting.rendering import render
@@ -214,29 +213,6 @@ def test_the_faint_and_those_of_no_sensible_size_are_let_go():
     gaussian_map.put(rows, values)
     assert refine(gaussian_map).pruned == 8 and (gaussian_map.births[rows[:8]] == -1).all()
     assert_sound(gaussian_map)
-
-
-def test_what_two_scans_in_a_row_look_through_is_let_go():
-    gaussian_map, rows = wall_map()
-    view, wall = looking(), gaussian_map.take(rows).means.astype(float)
-    behind, before, on = wall[:30] * 1.6, wall[30:50] * 0.5, wall[50:]
-    for scan in range(2):
-        gaussians = gaussian_map.take(rows)
-        returns = seen_from(np.vstack([behind if scan == 0 else behind[:20], before, on]), view)
-        observe_contradictions(gaussian_map, rows, gaussians, view, returns)
-        if scan == 0:
-            through = np.flatnonzero(gaussian_map.statistics[rows, CONTRADICTED])
-            assert len(through) >= 20 and through.max() < 40 and refine(gaussian_map).pruned == 0
-    count = refine(gaussian_map).pruned
-    assert 10 <= count <= 24 and (gaussian_map.births[rows[40:]] >= 0).all()
-
-
-def test_a_scan_that_meets_a_gaussian_takes_back_what_another_said():
-    gaussian_map, rows = wall_map()
-    view, wall = looking(), gaussian_map.take(rows)
-    for reach in (1.6, 1.0, 1.6):
-        observe_contradictions(gaussian_map, rows, wall, view, seen_from(wall.means.astype(float) * reach, view))
-    assert gaussian_map.statistics[rows, CONTRADICTED].max() == 1.0 and refine(gaussian_map).pruned == 0
 
 
 def test_gaussians_take_the_normals_of_the_planes_that_their_leaf_was_split_into():

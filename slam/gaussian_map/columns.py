@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from slam.splatting.gaussians import Gaussians
 
-WEIGHT, ERROR, GRADIENT, LOOKS, CONTRADICTED = 0, 1, 2, 3, 4
+WEIGHT, ERROR, GRADIENT, LOOKS = 0, 1, 2, 3
 """Columns of ``statistics``, fading sums over looks: contribution (px), contribution times residual, gradient on the
-screen (1/px), number of looks; and how many scans in a row have looked through. See ``slam.gaussian_map.refine``."""
+screen (1/px), number of looks. See ``slam.gaussian_map.refine``."""
 
 
 class Columns(NamedTuple):
@@ -25,14 +25,14 @@ class Columns(NamedTuple):
     second: Gaussians
     steps: NDArray[np.int32]  # (C,)
     seen: NDArray[np.int32]  # (C,)
-    statistics: NDArray[np.float32]  # (C, 5)
+    statistics: NDArray[np.float32]  # (C, 4)
 
     @classmethod
     def zeros(cls, capacity: int, coefficients: int) -> Columns:
         """Room for so many."""
         parts = [Gaussians.zeros(capacity, coefficients) for _ in range(3)]
         steps, seen = np.zeros(capacity, np.int32), np.zeros(capacity, np.int32)
-        return cls(parts[0], parts[1], parts[2], steps, seen, np.zeros((capacity, 5), np.float32))
+        return cls(parts[0], parts[1], parts[2], steps, seen, np.zeros((capacity, 4), np.float32))
 
     def grown(self, capacity: int) -> Columns:
         """The same with more room."""

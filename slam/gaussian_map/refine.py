@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""Where the map is made finer, coarser or emptier, by what rendering and the LiDAR have shown of its Gaussians."""
+"""Where the map is made finer, coarser or emptier, by what rendering has shown of its Gaussians."""
 
 from __future__ import annotations
 
@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import minimum_filter, uniform_filter
+from scipy.ndimage import uniform_filter
 
 from slam.gaussian_map import cells
-from slam.gaussian_map.columns import CONTRADICTED, ERROR, GRADIENT, LOOKS, WEIGHT
+from slam.gaussian_map.columns import ERROR, GRADIENT, LOOKS, WEIGHT
 from slam.gaussian_map.detail import normals, turned
-from slam.gaussian_map.returns import Returns
 from slam.gaussian_map.store import GaussianMap
 from slam.octree import NORMAL, PLANE, STATE
 from slam.splatting.gaussians import Gaussians
@@ -49,8 +48,6 @@ class RefineConfig:
     """... and their means within this of one plane, in sides of the coarser cell."""
     least_opacity: float = 0.02
     """Fainter ones are let go."""
-    contradictions: int = 2
-    """Those that so many scans in a row have looked through are let go."""
     largest_sigma: float = 2.0
     """Those with a standard deviation above this are let go, in sides of their cell ..."""
     least_sigma_m: float = 5e-4
@@ -96,39 +93,13 @@ def observe(
 def residuals(gaussians: Gaussians, view: View, residual: NDArray[np.floating]) -> NDArray[np.floating]:
     """(N,) of a residual picture (H, W) round the projected means, a mean over 3 by 3 pixels; 0 outside."""
     smooth = uniform_filter(residual, 3, mode="nearest")
-    i, j, inside, _ = _pixels(gaussians, view)
-    return np.where(inside, smooth[i, j], 0.0)
-
-
-def observe_contradictions(
-    gaussian_map: GaussianMap, rows: Rows, gaussians: Gaussians, view: View, returns: Returns, margin_m: float = 0.3
-) -> None:
-    """Count for each Gaussian the scans that look through it; one that a scan confirms starts at none again.
-
-    A return speaks for the Gaussians that appear within a pixel of it; the nearest of several does.
-
-    Args:
-        rows: (N,) of the map. gaussians: N, as they are now.
-        margin_m: a return farther behind the mean than this, and than a tenth of its depth, contradicts it.
-    """
-    depth = np.full((view.height, view.width), np.inf, np.float32)
-    depth[returns.rows, returns.columns] = returns.depths
-    i, j, inside, z = _pixels(gaussians, view)
-    behind = np.where(inside, minimum_filter(depth, 3)[i, j], np.inf) - z
-    margin = np.maximum(margin_m, 0.1 * z)
-    through, confirmed = np.isfinite(behind) & (behind > margin), np.abs(behind) <= margin
-    gaussian_map.statistics[rows[through], CONTRADICTED] += 1.0
-    gaussian_map.statistics[rows[confirmed], CONTRADICTED] = 0.0
-
-
-def _pixels(gaussians: Gaussians, view: View):
-    """Row and column (N,) of the projected means, whether these are in the picture, and depths (N,)."""
     m = gaussians.means @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
     z = np.maximum(m[:, 2], 1e-6)
     j = np.floor(view.K[0, 0] * m[:, 0] / z + view.K[0, 2] + 0.5)
     i = np.floor(view.K[1, 1] * m[:, 1] / z + view.K[1, 2] + 0.5)
     inside = (m[:, 2] > 1e-6) & (i >= 0) & (i < view.height) & (j >= 0) & (j < view.width)
-    return np.where(inside, i, 0).astype(np.intp), np.where(inside, j, 0).astype(np.intp), inside, z
+    i, j = (np.where(inside, pixels, 0).astype(np.intp) for pixels in (i, j))
+    return np.where(inside, smooth[i, j], 0.0)
 
 
 def refine(gaussian_map: GaussianMap, config: RefineConfig | None = None, rows: Rows | None = None) -> Refined:
@@ -150,14 +121,13 @@ def refine(gaussian_map: GaussianMap, config: RefineConfig | None = None, rows: 
 
 
 def worthless(gaussian_map: GaussianMap, config: RefineConfig, rows: Rows) -> Rows:
-    """Which of these rows to let go: too faint, contradicted, or of no sensible size."""
+    """Which of these rows to let go: too faint, or of no sensible size."""
     values = gaussian_map.take(rows)
     sigma = np.exp(values.log_scales.max(axis=1, initial=-np.inf))
     largest = config.largest_sigma * gaussian_map.side_of(gaussian_map.levels[rows])
     sound = np.isfinite(values.means).all(axis=1) & np.isfinite(values.quats).all(axis=1)
     sound &= (sigma >= config.least_sigma_m) & (sigma <= largest) & (values.opacities() >= config.least_opacity)
-    contradicted = gaussian_map.statistics[rows, CONTRADICTED] >= config.contradictions
-    return rows[~sound | contradicted][: config.max_refined]
+    return rows[~sound][: config.max_refined]
 
 
 def too_coarse(gaussian_map: GaussianMap, config: RefineConfig, rows: Rows) -> Rows:

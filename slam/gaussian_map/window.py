@@ -48,9 +48,10 @@ class Window:
         self.map = gaussian_map
         self.size = 0
         self._buffers = _buffers(1024, gaussian_map.config.coefficients)
-        self._rows, self._births = np.zeros(1024, np.int64), np.zeros(1024, np.int64)
-        self._steps = np.zeros(1024, np.int32)
-        self._slots = np.full(1, -1, np.int32)
+        self._rows: NDArray[np.int64] = np.zeros(1024, np.int64)
+        self._births: NDArray[np.int64] = np.zeros(1024, np.int64)
+        self._steps: NDArray[np.int32] = np.zeros(1024, np.int32)
+        self._slots: NDArray[np.int32] = np.full(1, -1, np.int32)
         gaussian_map.windows.add(self)
 
     @property
@@ -145,10 +146,14 @@ class Window:
         for new, old in zip(larger, self._buffers, strict=True):
             new.put(slice(self.size), old.take(slice(self.size)))
         self._buffers = larger
-        self._steps, self._rows, self._births = (
-            np.concatenate([array[: self.size], np.zeros(capacity - self.size, array.dtype)])
-            for array in (self._steps, self._rows, self._births)
-        )
+        self._steps, self._rows = _grown(self._steps, capacity), _grown(self._rows, capacity)
+        self._births = _grown(self._births, capacity)
+
+
+def _grown(array: NDArray, capacity: int) -> NDArray:
+    out = np.zeros(capacity, array.dtype)
+    out[: len(array)] = array
+    return out
 
 
 def _buffers(capacity: int, coefficients: int) -> tuple[Gaussians, Gaussians, Gaussians]:
