@@ -24,6 +24,7 @@ from slam.splatting.projection import (
     ACROSS,
     ALONG,
     BLUE,
+    COLUMNS,
     DEPTH,
     GREEN,
     HALF_HEIGHT,
@@ -64,8 +65,8 @@ XS, YS, WEIGHT, TALLY = 0, WIDE, 2 * WIDE, 3 * WIDE
 LANES = (3 + sums_of.COLUMNS) * WIDE
 """Beside the lines: the pixels' centres in the block (px), summed weights, and the sums of the way back."""
 
-PATIENCE = 16
-"""Splats between two looks at which blocks still have light."""
+PATIENCE = 32
+"""Splats that are fetched at once, and between two looks at which blocks still have light."""
 
 F = np.float32
 ZERO, HALF, ONE = F(0.0), F(0.5), F(1.0)
@@ -197,6 +198,15 @@ def _columns(outline, shear, x, y, band):
 
 
 @njit(**KERNEL)
+def _fetch(table, members, near):
+    """Copy the next splats together: they lie anywhere, and waiting for them one by one costs more."""
+    for n in range(len(members)):
+        row = members[n]
+        for column in range(COLUMNS):
+            near[n, column] = table[row, column]
+
+
+@njit(**KERNEL)
 def _look(lines, lit):
     """Note which blocks still have light in any pixel; False where none has."""
     any_lit = False
@@ -211,11 +221,13 @@ def _look(lines, lit):
 
 @njit(**KERNEL)
 def _blend_tile(table, members, left, top, lines, lanes, contribution):
-    lit = np.ones(BLOCKS * BLOCKS, np.bool_)
+    lit, near = np.ones(BLOCKS * BLOCKS, np.bool_), np.empty((PATIENCE, COLUMNS), np.float32)
     for n in range(len(members)):
-        if n % PATIENCE == PATIENCE - 1 and not _look(lines, lit):
-            break
-        s = table[members[n]]
+        if n % PATIENCE == 0:
+            _fetch(table, members[n : n + PATIENCE], near)
+            if not _look(lines, lit):
+                break
+        s = near[n % PATIENCE]
         x, y, outline = s[X] - left, s[Y] - top, _outline(s)
         lanes[WEIGHT : WEIGHT + WIDE] = ZERO
         first, last = _bands(s, y)
@@ -229,11 +241,13 @@ def _blend_tile(table, members, left, top, lines, lanes, contribution):
 
 @njit(**KERNEL)
 def _unblend_tile(table, members, left, top, lines, lanes, sums):
-    lit = np.ones(BLOCKS * BLOCKS, np.bool_)
+    lit, near = np.ones(BLOCKS * BLOCKS, np.bool_), np.empty((PATIENCE, COLUMNS), np.float32)
     for n in range(len(members)):
-        if n % PATIENCE == PATIENCE - 1 and not _look(lines, lit):
-            break
-        s = table[members[n]]
+        if n % PATIENCE == 0:
+            _fetch(table, members[n : n + PATIENCE], near)
+            if not _look(lines, lit):
+                break
+        s = near[n % PATIENCE]
         x, y, outline = s[X] - left, s[Y] - top, _outline(s)
         lanes[TALLY:] = ZERO
         first, last = _bands(s, y)
