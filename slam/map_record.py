@@ -83,26 +83,28 @@ def writing(folder: Path, wait_s: float | None = None) -> Iterator[sqlite3.Conne
     """The record for this process alone to change; committed at the end, left as it was on an exception.
 
     Raises:
-        MapError: when another process keeps it for longer than ``wait_s`` (``WAIT_S``), or it is no database.
+        MapError: when another process keeps it for longer than ``wait_s`` (``WAIT_S``), or it cannot be written.
     """
     wait_s = WAIT_S if wait_s is None else wait_s
-    with closing(sqlite3.connect(folder / RECORD, timeout=wait_s, isolation_level=None)) as record:
-        try:
+    try:
+        with closing(sqlite3.connect(folder / RECORD, timeout=wait_s, isolation_level=None)) as record:
             record.execute("PRAGMA journal_mode=WAL")
             record.execute("PRAGMA synchronous=FULL")
             record.execute("BEGIN IMMEDIATE")
-        except sqlite3.OperationalError as error:
-            raise MapError(f"{folder}: no lock in {wait_s:g} s ({error}): is another process saving here?") from None
-        except sqlite3.DatabaseError as error:
-            raise MapError(f"{folder / RECORD}: damaged ({error}); remove the folder to save a map there") from None
-        try:
-            yield record
-        except BaseException:
-            record.execute("ROLLBACK")
-            raise
-        record.execute("COMMIT")
-        # Into the database itself before old files go: who may not write here reads the database without its log.
-        record.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            try:
+                yield record
+            except BaseException:
+                record.execute("ROLLBACK")
+                raise
+            record.execute("COMMIT")
+            # Into the database itself before old files go: who may not write here reads it without its log.
+            record.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error):
+            raise MapError(f"{folder}: locked for {wait_s:g} s: is another process saving here?") from None
+        raise MapError(f"{folder}: the map cannot be saved here ({error})") from None
+    except sqlite3.DatabaseError as error:
+        raise MapError(f"{folder / RECORD}: damaged ({error}); remove the folder to save a map there") from None
 
 
 def replace_parts(record: sqlite3.Connection, parts: list[Part]) -> None:
@@ -117,7 +119,7 @@ def replace_parts(record: sqlite3.Connection, parts: list[Part]) -> None:
 
 def remove_unreferenced(folder: Path) -> None:
     """Remove files of earlier maps and of saves that were cut off; where another process is saving, it does so."""
-    with suppress(MapError), writing(folder, wait_s=0.0) as record:
+    with suppress(MapError, OSError), writing(folder, wait_s=0.0) as record:
         kept = {file for (file,) in record.execute("SELECT file FROM parts")}
         for path in folder.iterdir():
             if _OURS.fullmatch(path.name) and path.name not in kept:

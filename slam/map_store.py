@@ -227,10 +227,15 @@ def _planes(folder: Path, record: Record, config: MapConfig | None) -> PlaneMap:
 def _hand_over(folder: Path, record: Record, store: RegionStore | StoredRegions) -> None:
     if not isinstance(store, RegionStore):
         return
-    store.clear()
-    for key, region in _regions(record).items():
+    regions = _regions(record)
+    for region in regions.values():
         _compare(folder / region.file, *_file_digest(folder / region.file), region)
-        store.adopt(key, folder / region.file)
+    store.clear()
+    for key, region in regions.items():
+        try:
+            store.adopt(key, folder / region.file)
+        except OSError as error:
+            raise MapError(f"{folder / region.file}: the region cannot be taken over ({error.strerror})") from None
 
 
 def _regions(record: Record) -> dict[Key, Part]:

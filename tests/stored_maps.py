@@ -8,8 +8,23 @@ import numpy as np
 
 from slam.gaussian_map.map_config import GaussianMapConfig
 from slam.gaussian_map.regions import RegionStore
-from slam.octree import PlaneMap
+from slam.gaussian_map.store import GaussianMap
+from slam.octree import CENTRE, PlaneMap
 from slam.odometry_config import MapConfig
+from slam.splatting.gaussians import Gaussians
+
+
+def gaussian_map_on(plane_map, **options):
+    """A Gaussian on each plane, coloured by its height."""
+    gaussian_map = GaussianMap(plane_map, **options)
+    planes = plane_map.planes()
+    gaussians = Gaussians.zeros(len(planes))
+    gaussians.means[:] = planes[:, CENTRE : CENTRE + 3]
+    gaussians.quats[:, 3], gaussians.log_scales[:], gaussians.logits[:] = 1.0, -2.0, 1.0
+    gaussians.harmonics[:, 0] = gaussians.means[:, 2:]
+    levels = np.full(len(planes), gaussian_map.config.max_level)
+    assert len(gaussian_map.add(gaussians, levels, 3)) > 50
+    return gaussian_map
 
 
 class FewGaussians:

@@ -107,6 +107,18 @@ def test_a_ply_that_is_missing_or_holds_infinities_is_refused(tmp_path):
         read_ply(write_ply(tmp_path / "a.ply", bad))
 
 
+def test_the_files_of_gsplat_are_read(tmp_path):
+    gsplat = pytest.importorskip("gsplat", reason="gsplat is not installed")
+    torch = pytest.importorskip("torch")
+    put = some(20, 9)
+    wxyz = put._replace(quats=put.quats[:, [3, 0, 1, 2]])
+    means, quats, scales, opacities, harmonics = (torch.from_numpy(np.ascontiguousarray(array)) for array in wxyz)
+    path = str(tmp_path / "theirs.ply")
+    gsplat.export_splats(means, scales, quats, opacities, harmonics[:, :1], harmonics[:, 1:], save_to=path)
+    for name, found, array in zip(Gaussians._fields, read_ply(path), put, strict=True):
+        np.testing.assert_array_equal(found, array, name)
+
+
 # COLMAP
 
 

@@ -10,6 +10,7 @@ import sqlite3
 import sys
 import time
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -234,6 +235,34 @@ def test_a_second_saver_waits_and_then_gives_one_clear_error(tmp_path, monkeypat
     assert len(load_map(tmp_path)) == 4
 
 
+@pytest.mark.parametrize(("make", "said"), [(Path.mkdir, "cannot be saved here"), (Path.touch, None)])
+def test_a_folder_that_takes_no_record_is_refused_and_an_empty_record_is_filled(tmp_path, make, said):
+    make(tmp_path / RECORD)
+    if said is None:
+        assert len(load_map(save_map(tmp_path, numbered_planes(4)))) == 4
+        return
+    with pytest.raises(MapError, match=said):
+        save_map(tmp_path, numbered_planes(4))
+
+
+def test_a_record_that_is_damaged_is_not_written_over(tmp_path):
+    (tmp_path / RECORD).write_bytes(b"not a database at all, but long enough to be looked at" * 40)
+    with pytest.raises(MapError, match="damaged"):
+        save_map(tmp_path, numbered_planes(4))
+
+
+def test_an_exception_while_saving_leaves_the_map_as_it_was(tmp_path):
+    save_map(tmp_path, *numbered_map(3, tmp_path / "spool"))
+    planes, gaussians = numbered_map(4, tmp_path / "spool")
+    gaussians.regions.path((0, 0, 0)).unlink()
+    gaussians.regions.keys = lambda: [(0, 0, 0)]
+    with pytest.raises(MapError, match="cannot be read"):
+        save_map(tmp_path, planes, gaussians)
+    assert loaded(tmp_path) == (3, 3, 3, 3)
+    save_map(tmp_path, *numbered_map(5, tmp_path / "spool"))
+    assert len(list(tmp_path.glob("*.safetensors"))) == 4
+
+
 def _save_often(folder, spool, versions):
     for version in versions:
         save_map(folder, *numbered_map(version, spool))
@@ -271,17 +300,20 @@ def _save_for_ever(folder, spool, version, acknowledge):
 @needs_fork
 def test_a_kill_at_any_moment_leaves_the_last_map_that_was_acknowledged_or_the_next(tmp_path):
     folder, rng, version = tmp_path / "map", np.random.default_rng(0), 1
+    begun = time.perf_counter()
     save_map(folder, *numbered_map(version, tmp_path / "spool"))
+    took_s = time.perf_counter() - begun
     for _ in range(40):
         done, acknowledge = os.pipe()
         target = (folder, tmp_path / "spool", version, acknowledge)
         saver = multiprocessing.get_context("fork").Process(target=_save_for_ever, args=target)
         saver.start()
-        time.sleep(rng.uniform(0.01, 0.12))
+        first = os.read(done, 4)
+        time.sleep(rng.uniform(0.0, 1.5 * took_s))
         saver.kill()
         saver.join()
         os.close(acknowledge)
-        acknowledged = max([version, *np.frombuffer(os.read(done, 1 << 16), np.uint32)])
+        acknowledged = int(np.frombuffer(first + os.read(done, 1 << 16), np.uint32)[-1])
         os.close(done)
         found = loaded(folder)
         assert len(set(found)) == 1 and found[0] in (acknowledged, acknowledged + 1)

@@ -23,13 +23,14 @@ from slam.gaussian_map.map_config import GaussianMapConfig
 from slam.gaussian_map.regions import RegionStore
 from slam.gaussian_map.store import GaussianMap
 from slam.map_store import RECORD, load_gaussian_map, load_map, save_map
-from slam.octree import CENTRE, FREE, ROOTS, USED
+from slam.octree import FREE, ROOTS, USED
 from slam.odometry_config import MapConfig
 from slam.replay import replay
 from slam.results import State
 from slam.splatting.gaussians import Gaussians
 from small_drives import ate_m, base, recorded, replayed
 from small_world import Stream
+from stored_maps import gaussian_map_on
 
 
 def a_map(seed=1, **settings):
@@ -254,19 +255,6 @@ def test_an_empty_first_scan_does_not_use_up_the_start():
 
 
 # Gaussians in it
-
-
-def gaussian_map_on(plane_map, **options):
-    """A Gaussian on each plane, coloured by its height."""
-    gaussian_map = GaussianMap(plane_map, **options)
-    planes = plane_map.planes()
-    gaussians = Gaussians.zeros(len(planes))
-    gaussians.means[:] = planes[:, CENTRE : CENTRE + 3]
-    gaussians.quats[:, 3], gaussians.log_scales[:], gaussians.logits[:] = 1.0, -2.0, 1.0
-    gaussians.harmonics[:, 0] = gaussians.means[:, 2:]
-    levels = np.full(len(planes), gaussian_map.config.max_level)
-    assert len(gaussian_map.add(gaussians, levels, 3)) > 50
-    return gaussian_map
 
 
 def sorted_gaussians(gaussian_map):

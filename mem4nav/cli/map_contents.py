@@ -47,7 +47,9 @@ def info(asked: Info, terminal: Terminal) -> None:
     }
     if not harm:
         facts |= _contents(*stored(asked.folder))
-    terminal.table(str(folder), _rows(facts))
+    terminal.table(str(folder), _rows(facts | {"damage": f"{len(harm)} files" if harm else None}))
+    for sentence in harm:
+        terminal.say(sentence)
     if asked.out is not None:
         terminal.say(f"results in {write_metrics(asked.out, facts)}")
     if harm:
@@ -133,5 +135,7 @@ def _text(name: str, value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{count:,} of {side} m" for side, count in value.items())
     if isinstance(value, list):
-        return "; ".join(value) if isinstance(value[0], str) else ", ".join(f"{v:.2f}" for v in value) + unit
+        return ", ".join(f"{v:.2f}" for v in value) + unit
+    if isinstance(value, str):
+        return value
     return (f"{value:,}" if isinstance(value, int) else f"{value:.3f}") + unit

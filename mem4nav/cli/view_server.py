@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import io
+from contextlib import redirect_stdout
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +31,9 @@ def serve(scene: Scene, port: int, most: int) -> viser.ViserServer:
     """
     import viser
 
-    server = viser.ViserServer(host=HOST, port=port, label=scene.title, verbose=False)
+    with redirect_stdout(io.StringIO()):  # it prints a banner, quiet or not
+        server = viser.ViserServer(host=HOST, port=port, label=scene.title, verbose=False)
+    server.gui.configure_theme(show_share_button=False)  # which would open a tunnel to the network
     server.scene.set_up_direction("+z")
     gaussians, planes = (most_covering(part, most) for part in (scene.gaussians, scene.planes))
     _add_splats(server, "/gaussians", gaussians, True)
