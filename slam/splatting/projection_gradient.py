@@ -147,6 +147,8 @@ def _pull_back(g, lens, rows, table, sums, out, pose, screen):
     position = -(lens.R.T @ lens.t)
     for n in range(len(rows)):
         i, s = np.int64(rows[n]), sums[n]
+        if not s.any():  # hidden behind others
+            continue
         xx, xy, yy = shape(g, i, lens, b)
         gu, gv, G = _to_covariance(s, xx, xy, yy)
         screen[i] = math.sqrt(gu * gu + gv * gv)
