@@ -108,6 +108,14 @@ def test_a_map_that_grows_keeps_what_it_has():
     assert np.array_equal(colours[rows], held.harmonics)
 
 
+def test_rows_that_hold_nothing_cannot_be_changed():
+    gaussian_map = empty_map()
+    rows = gaussian_map.add(some(np.zeros((1, 3))), full(1, 4), 0)
+    gaussian_map.remove(rows)
+    with pytest.raises(MapError, match="1 of 1 rows"):
+        gaussian_map.put(rows, some(np.zeros((1, 3))))
+
+
 # following the plane map
 
 

@@ -13,7 +13,7 @@ from slam.gaussian_map.store import GaussianMap
 from slam.gaussian_map.window import Window
 from slam.splatting.gaussians import Gaussians
 
-DRIVING = GaussianMapConfig(min_level=2, max_level=5, region_m=8.0, waiting=2000)
+DRIVING = GaussianMapConfig(min_level=2, max_level=5, region_m=8.0, waiting=4000)
 
 
 def verge(rng, x, count=40):
@@ -63,7 +63,8 @@ def test_what_was_seeded_anew_meanwhile_stays_and_the_old_is_dropped():
 
 def test_a_kilometre_holds_no_more_memory_than_its_reach(tmp_path):
     rng = np.random.default_rng(0)
-    gaussian_map = empty_map(DRIVING, RegionStore(tmp_path), reach_m=100.0, sweep_scans=8)
+    regions = RegionStore(tmp_path)
+    gaussian_map = empty_map(DRIVING, regions, reach_m=100.0, sweep_scans=8)
     window, sizes, added = Window(gaussian_map), [], 0
     for scan, x in enumerate(np.arange(0.0, 1000.0, 2.0)):
         points = verge(rng, x)
@@ -74,12 +75,28 @@ def test_a_kilometre_holds_no_more_memory_than_its_reach(tmp_path):
         gaussian_map.forget()
         gaussian_map.recall(np.array([x, 0.0, 0.0]))
         sizes.append((len(gaussian_map), gaussian_map.nbytes + window.nbytes))
-    lengths, memory = np.array(sizes[150:]).T
-    assert lengths.max() < 1.3 * lengths.min() and memory.max() < 1.3 * memory.min()
-    assert lengths.max() < 0.2 * added and gaussian_map.gaussians().size == added
+    (near, near_bytes), (far, far_bytes) = np.array(sizes[100:300]).max(axis=0), np.array(sizes[300:]).max(axis=0)
+    assert far < 1.1 * near and far_bytes < 1.1 * near_bytes
+    assert far < 0.2 * added and gaussian_map.gaussians().size == added
     gaussian_map.tensors()
-    stored = sum(len(region["means"]) for region in map(gaussian_map.regions.get, gaussian_map.regions.keys()))
-    assert stored == added - len(gaussian_map)
+    stored = [regions.get(key) or {} for key in regions.keys()]  # noqa: SIM118
+    assert sum(len(region["means"]) for region in stored) == added - len(gaussian_map)
+
+
+def test_who_drives_back_finds_the_map_and_seeds_nothing_twice(tmp_path):
+    rng = np.random.default_rng(0)
+    gaussian_map = empty_map(DRIVING, RegionStore(tmp_path), reach_m=30.0, sweep_scans=4)
+    places = np.arange(0.0, 120.0, 2.0)
+    points = [verge(rng, x) for x in places]
+    added = []
+    for scan in [*range(len(places)), *reversed(range(len(places)))]:
+        position = np.array([places[scan], 0.0, 0.0])
+        gaussian_map.plane_map.forget(position, 0)
+        gaussian_map.recall(position)
+        added.append(len(gaussian_map.add(some(points[scan]), np.full(len(points[scan]), 4), scan)))
+    assert min(added[: len(places)]) > 30 and sum(added[len(places) :]) == 0
+    assert gaussian_map.gaussians().size == sum(added) > 2 * len(gaussian_map)
+    assert_sound(gaussian_map)
 
 
 def test_a_map_is_restored_with_the_same_gaussians_in_the_same_cells():

@@ -84,10 +84,7 @@ def observe(
     seen = contribution > 0.0
     rows, weight = rows[seen], contribution[seen]
     new = np.stack([weight, weight * residual[seen], screen_gradient[seen], np.ones_like(weight)], axis=1)
-    statistics = gaussian_map.statistics[rows]
-    statistics[:, [WEIGHT, ERROR, GRADIENT, LOOKS]] *= FADING
-    statistics[:, [WEIGHT, ERROR, GRADIENT, LOOKS]] += new
-    gaussian_map.statistics[rows] = statistics
+    gaussian_map.statistics[rows] = np.float32(FADING) * gaussian_map.statistics[rows] + new
 
 
 def residuals(gaussians: Gaussians, view: View, residual: NDArray[np.floating]) -> NDArray[np.floating]:

@@ -31,7 +31,8 @@ from slam.splatting.view import View
 class GaussianMap:
     """The Gaussians of one segment, in the octree of its plane map, which may have but one Gaussian map.
 
-    A Gaussian's cell stays the one that it was seeded in, wherever optimisation moves its mean.
+    A Gaussian's cell stays the one that it was seeded in, wherever optimisation moves its mean. Rows stay what they are
+    until their Gaussian goes. One thread at a time, also on the plane map.
 
     Attributes:
         plane_map: whose octree it is.
@@ -159,7 +160,13 @@ class GaussianMap:
         return out
 
     def put(self, rows: Ints, values: Gaussians) -> None:
-        """Change Gaussians from outside the optimiser: it starts anew on them, and windows read them anew."""
+        """Change Gaussians from outside the optimiser: it starts anew on them, and windows read them anew.
+
+        Raises:
+            MapError: for rows that hold none.
+        """
+        if (self.births[rows] < 0).any():
+            raise MapError(f"{(self.births[rows] < 0).sum()} of {len(rows)} rows to change hold no Gaussian (any more)")
         self._columns.values.put(rows, values)
         self._columns.rest(rows)
         self._storage.bear_again(rows)
@@ -216,13 +223,13 @@ class GaussianMap:
         """Put one Gaussian of the same moments in the place of all in the cells one level finer inside each of these.
 
         Args:
-            parents: (P,) different keys of cells, not finer ones than the coarsest; those without ``families`` are
-                passed over.
+            parents: (P,) keys of cells; those without ``families`` are passed over.
 
         Returns:
             (M,) rows of the new ones.
         """
         self.forget()
+        parents = np.unique(parents)
         families = self.families(parents)
         some = (families >= 0).any(axis=1)
         families, parents = families[some], parents[some]
