@@ -93,14 +93,15 @@ class Archive:
             self._parts.setdefault((key[0], key[1], key[2]), []).append(part)
         self.waiting += len(places)
         if self.waiting > self._most:
-            self.flush()
+            self.flush(self._most // 2)
 
-    def flush(self) -> None:
-        """Write what waits."""
-        for key in sorted(self._parts):
+    def flush(self, keep: int = 0) -> None:
+        """Write the regions that wait, the oldest first, which are complete most likely, until ``keep`` are left."""
+        for key in list(self._parts):
+            if self.waiting <= keep:
+                return
             self.regions.put(key, self._all_of(key))
-        self._parts.clear()
-        self.waiting = 0
+            self.waiting -= _count(self._parts.pop(key))
 
     def recall(self, position: NDArray[np.float64], reach_m: float) -> list[Packed]:
         """Take out the regions that lie wholly within reach of a position (3,), or nearer than half of it."""
@@ -122,9 +123,13 @@ class Archive:
 
     def _take_out(self, key: Key) -> Packed:
         packed = self._all_of(key)
-        self.waiting -= sum(len(part["levels"]) for part in self._parts.pop(key, []))
+        self.waiting -= _count(self._parts.pop(key, []))
         self.regions.remove(key)
         return packed
+
+
+def _count(parts: list[Packed]) -> int:
+    return sum(len(part["levels"]) for part in parts)
 
 
 def joined(parts: list[Packed]) -> Packed:
