@@ -64,6 +64,8 @@ def render_pictures(asked: Render, terminal: Terminal) -> None:
     if gaussian_map is None:
         terminal.say(f"no Gaussians in this map: its {len(plane_map.planes()):,} planes are drawn, coloured by height")
     flat = discs(plane_map.planes()) if gaussian_map is None else None
+    # A thumbnail first, so that no picture's time is the compiler's.
+    _shoot(gaussian_map, flat, View.of(pinhole((8.0, 8.0, 3.5, 3.5, 8, 8)), poses[0]), asked)
     rows = []
     with terminal.task("rendering", len(poses)) as advance:
         for index, T_world_camera in enumerate(poses):
