@@ -28,6 +28,8 @@ TYPES = {
     "unsigned long long": np.uint64, "Key": np.uint64, "unsigned char": np.uint8, "Splat": np.float32,
     "Lens": np.float32,
 }  # fmt: skip
+FENCE, UNWRITTEN = 64, 0x7F
+"""Bytes round each array, and what they and fresh arrays are filled with: a NaN as float, and no index."""
 COMPILE = ("-std=c++17", "-O2", "-fPIC", "-shared", "-w", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-x", "c++")
 
 
@@ -53,7 +55,21 @@ def _parameter(text: str) -> Parameter:
 
 
 class HostArray(np.ndarray):
-    """Stands for an array of the device: mixing it with numpy's own is an error here, as it is with CuPy."""
+    """Stands for an array of the device: mixing it with numpy's own is an error here, as it is with CuPy.
+
+    Attributes:
+        fenced: its bytes with a fence before and behind, which no kernel may touch; shared with its views.
+    """
+
+    fenced: np.ndarray | None = None
+
+    def __array_finalize__(self, parent: Any) -> None:
+        self.fenced = getattr(parent, "fenced", None)
+
+    @property
+    def fence_stands(self) -> bool:
+        """Whether the fence is as it was."""
+        return self.fenced is not None and bool(np.all(self.fenced[[*range(FENCE), *range(-FENCE, 0)]] == UNWRITTEN))
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, out: Any = (), **options: Any) -> Any:
         if any(type(value) is np.ndarray and value.ndim for value in (*inputs, *out)):
@@ -76,25 +92,33 @@ class HostArray(np.ndarray):
 
 
 def of_device(value: Any) -> Any:
-    """The same as an array of the device; CuPy has no scalars of its own."""
-    return np.asarray(value).view(HostArray)
+    """A copy as an array of the device; CuPy has no scalars of its own."""
+    array = unwritten(np.shape(value), np.asarray(value).dtype)
+    array.view(np.ndarray)[...] = value
+    return array
+
+
+def unwritten(shape: Any, dtype: Any) -> HostArray:
+    """An array filled with what no kernel may leave there."""
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    fenced = np.full(size + 2 * FENCE, UNWRITTEN, np.uint8)
+    inside = fenced[FENCE : FENCE + size].view(dtype).reshape(shape).view(HostArray)
+    inside.fenced = fenced
+    return inside
 
 
 class HostArrays:
     """Those of CuPy's functions that the library uses, with the arguments that CuPy gives them."""
 
     def asarray(self, array: Any, dtype: Any = None) -> Any:
-        return array if isinstance(array, HostArray) else of_device(np.array(array, dtype))
+        return array if isinstance(array, HostArray) else of_device(np.asarray(array, dtype))
 
     def ascontiguousarray(self, array: HostArray) -> Any:
         assert isinstance(array, HostArray)
         return of_device(np.ascontiguousarray(array.view(np.ndarray)))
 
     def empty(self, shape: Any, dtype: Any) -> Any:
-        """Filled with what no kernel may leave there."""
-        out = np.empty(shape, dtype)
-        out.reshape(-1).view(np.uint8)[:] = 0x7F
-        return of_device(out)
+        return unwritten(shape, dtype)
 
     def zeros(self, shape: Any, dtype: Any) -> Any:
         return of_device(np.zeros(shape, dtype))
@@ -132,6 +156,8 @@ class HostDevice:
         run.restype = ctypes.c_char_p
         trouble = run(ctypes.c_uint(blocks), ctypes.c_uint(THREADS), ctypes.c_bool(self.downwards), values)
         assert trouble is None, f"{kernel}: {trouble.decode()}"
+        for parameter, value in zip(parameters, arguments, strict=True):
+            assert not parameter.pointer or value.fence_stands, f"{kernel} writes beyond {parameter.name}"
 
     def to_host(self, array: Any) -> np.ndarray:
         """See ``slam.gpu.Device``."""

@@ -20,7 +20,7 @@
 
 #define __global__
 #define __device__
-#define __shared__ static
+#define __shared__ static __attribute__((section("shared_memory")))
 #define __forceinline__ inline
 #define __launch_bounds__(...)
 
@@ -28,6 +28,10 @@ struct dim3 {
     unsigned x, y, z;
 };
 dim3 threadIdx, blockIdx, blockDim, gridDim;
+
+// The linker's marks round all shared variables; absent where a file has none.
+extern "C" char __start_shared_memory[] __attribute__((weak, visibility("hidden")));
+extern "C" char __stop_shared_memory[] __attribute__((weak, visibility("hidden")));
 
 namespace host {
 
@@ -117,6 +121,8 @@ __attribute__((noinline)) void resume(unsigned thread) {
 }
 
 void begin(unsigned threads) {
+    // A block must not find what another has left.
+    if (__start_shared_memory) std::memset(__start_shared_memory, 0x7F, __stop_shared_memory - __start_shared_memory);
     block = {threads, 0, 0, 0, 0};
     std::memset(warps, 0, sizeof(warps));
     for (unsigned i = 0; i < threads; ++i) {
