@@ -7,15 +7,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cuda_host import devices
+from cuda_host import HostDevice, devices
 from slam.gaussian_map import adam
 from slam.gaussian_map.cuda_window import CudaWindow, step
+from slam.gaussian_map.fitting_window import CpuWindow, fitting_window
 from slam.gaussian_map.store import GaussianMap
-from slam.gaussian_map.window import Window
+from slam.gpu import missing
 from slam.octree import PlaneMap
 from slam.odometry_config import MapConfig
 from slam.splatting.gaussians import Gaussians
-from slam.splatting.rendering import gradients, render
 from slam.splatting.view import View
 
 on_each_device = pytest.mark.parametrize("device", devices())
@@ -58,73 +58,93 @@ def test_adam_moves_what_was_seen_as_the_cpu_does_and_lets_the_rest_lie(device):
             assert np.allclose(device.to_host(array), theirs, rtol=2e-5, atol=2e-6)
 
 
-def window_of(count: int) -> Window:
-    """Two heaps, 20 m apart, and a window that holds the first."""
+def map_of(count: int) -> GaussianMap:
+    """Two heaps, 20 m apart."""
     gaussian_map = GaussianMap(PlaneMap(MapConfig()))
     for x, seed in ((0.0, 1), (20.0, 2)):
         gaussian_map.add(patches(x, count, seed), np.full(count, gaussian_map.config.max_level, np.int32), 0)
-    window = Window(gaussian_map)
-    window.move_to([looking(0.0)], 10.0)
-    return window
+    return gaussian_map
 
 
-def fitted_on_cpu(window: Window, view: View) -> None:
-    shown = render(window.gaussians, view)
-    slope = gradients(shown, shown.colour - 0.5, 0.1 * shown.depth)
-    adam.step(window.gaussians, slope.gaussians, window.moments, window.steps, shown.seen, RATES)
+def windows(device, count: int = 40) -> tuple[CudaWindow, CpuWindow]:
+    """One on the device and one on the CPU, of two equal maps, that hold the first heap."""
+    both = CudaWindow(map_of(count), device), CpuWindow(map_of(count))
+    for window in both:
+        window.move_to([looking(0.0)], 10.0)
+    return both
 
 
-def fitted_on(there: CudaWindow, view: View) -> None:
-    shown = there.render(view)
-    there.fit(shown, RATES, shown.colour - 0.5, 0.1 * shown.depth)
+def fitted(window: CudaWindow | CpuWindow, view: View) -> None:
+    shown = window.render(view)
+    window.fit(shown, RATES, shown.colour - 0.5, 0.1 * shown.depth)
+
+
+def assert_same(ours: Gaussians, theirs: Gaussians) -> None:
+    for name, array, other in zip(Gaussians._fields, ours, theirs, strict=True):
+        assert np.allclose(array, other, rtol=1e-3, atol=1e-4), name
 
 
 @on_each_device
 def test_a_window_that_moves_while_it_is_fitted_ends_as_on_the_cpu(device):
-    ours, theirs = window_of(40), window_of(40)
-    there = CudaWindow(device(), ours)
-    for x, fits in ((0.0, 3), (20.0, 2), (10.0, 0), (0.0, 3)):
-        there.download()
-        there.upload(ours.move_to([looking(x)], 10.0).slots)
-        theirs.move_to([looking(x)], 10.0)
-        for _ in range(fits):
-            fitted_on(there, looking(x))
-            fitted_on_cpu(theirs, looking(x))
-    there.download()
+    ours, theirs = windows(device())
+    for x, fits in ((0.0, 3), (20.0, 2), (10.0, 1), (0.0, 3)):
+        for window in (ours, theirs):
+            window.move_to([looking(x)], 10.0)
+            for _ in range(fits):
+                fitted(window, looking(x))
     assert ours.size == theirs.size > 20
     assert np.array_equal(ours.rows, theirs.rows) and np.array_equal(ours.steps, theirs.steps)
     assert ours.steps.max() == 6
     for part, expected in zip((ours.gaussians, *ours.moments), (theirs.gaussians, *theirs.moments), strict=True):
-        for array, other in zip(part, expected, strict=True):
-            assert np.allclose(array, other, rtol=1e-3, atol=1e-4)
+        assert_same(part, expected)
 
 
 @on_each_device
-def test_what_was_not_fitted_comes_back_as_it_went_and_only_changed_slots_are_sent(device):
-    window = window_of(40)
-    there = CudaWindow(device(), window)
-    before = [array.copy() for array in window.gaussians]
-    window.gaussians.logits[3] = 9.0
-    window.gaussians.logits[5] = 9.0
-    there.upload(np.array([3]))
-    fitted_on(there, looking(0.0))
-    there.download()
-    assert window.gaussians.logits[3] > 8.0
-    assert window.gaussians.logits[5] == pytest.approx(before[3][5], abs=2 * RATES.logits)
+def test_the_map_sees_what_was_fitted_on_the_device(device):
+    ours, theirs = windows(device())
+    before = ours.map.gaussians()
+    for window in (ours, theirs):
+        fitted(window, looking(0.0))
+    assert_same(ours.map.gaussians(), theirs.map.gaussians())
+    assert np.abs(ours.map.gaussians().logits - before.logits).max() > 0.5 * RATES.logits
+
+
+@on_each_device
+def test_what_others_write_into_the_window_reaches_the_device(device):
+    ours, theirs = windows(device())
+    for window in (ours, theirs):
+        fitted(window, looking(0.0))
+        window.gaussians.harmonics[:, 0] += 0.3
+        fitted(window, looking(0.0))
+    assert_same(ours.gaussians, theirs.gaussians)
+
+
+def test_a_move_sends_what_changed_and_no_more():
+    ours, _ = windows(HostDevice())
+    fitted(ours, looking(0.0))
+    sent = []
+    upload = ours._upload
+    ours._upload = lambda slots: (sent.append(len(slots)), upload(slots))
+    assert ours.move_to([looking(0.0)], 10.0).added == 0
+    more = patches(0.0, 5, 9)
+    added = ours.map.add(more, np.full(5, ours.map.config.max_level, np.int32), 1)
+    ours.move_to([looking(0.0)], 10.0)
+    fitted(ours, looking(0.0))
+    assert sent == [0, len(added)]
 
 
 @on_each_device
 def test_a_window_that_outgrows_its_room_keeps_what_was_fitted(device):
-    window = window_of(40)
-    there = CudaWindow(device(), window)
-    fitted_on(there, looking(0.0))
-    there.download()
-    kept = dict(zip(window.rows.tolist(), window.gaussians.logits.tolist(), strict=True))
-    more = patches(0.0, 1500, 7)
-    window.map.add(more, np.full(1500, window.map.config.max_level, np.int32), 1)
-    there.upload(window.move_to([looking(0.0)], 10.0).slots)
-    assert window.size > 1024
-    shown, expected = there.render(looking(0.0)), render(window.gaussians, looking(0.0))
-    assert np.allclose(shown.colour, expected.colour, atol=1e-4)
-    now = dict(zip(window.rows.tolist(), window.gaussians.logits.tolist(), strict=True))
-    assert all(now[row] == logit for row, logit in kept.items() if row in now)
+    ours, theirs = windows(device())
+    for window in (ours, theirs):
+        fitted(window, looking(0.0))
+        window.map.add(patches(0.0, 1500, 7), np.full(1500, window.map.config.max_level, np.int32), 1)
+        window.move_to([looking(0.0)], 10.0)
+    assert ours.size > 1024
+    assert np.allclose(ours.render(looking(0.0)).colour, theirs.render(looking(0.0)).colour, atol=1e-4)
+    assert_same(ours.gaussians, theirs.gaussians)
+
+
+def test_one_switch_picks_the_window():
+    assert isinstance(fitting_window(map_of(1), "cpu"), CpuWindow)
+    assert isinstance(fitting_window(map_of(1), "auto"), CpuWindow if missing() else CudaWindow)

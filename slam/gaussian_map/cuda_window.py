@@ -1,16 +1,19 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""The window's twin on the graphics processor: it stays there, and what moved is all that is sent."""
+"""The sliding window on the graphics processor: it stays there, and what changed is all that is sent."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slam.gaussian_map.adam import LearningRates
-from slam.gaussian_map.window import Window
+from slam.gaussian_map.store import GaussianMap
+from slam.gaussian_map.window import Moved, Window
 from slam.gpu import Device, blocks_for
 from slam.splatting.cuda_rendering import CudaRasteriser, DeviceRendering
 from slam.splatting.gaussians import Gaussians
@@ -37,44 +40,55 @@ def step(
         device.launch("adam", "adam_step", blocks_for(n * width), *arrays, steps, seen, *sizes)
 
 
-class CudaWindow:
-    """Renders and fits a window's Gaussians on the device.
+class CudaWindow(Window):
+    """A window whose Gaussians live on the device between two moves, with ``render`` and ``fit`` there.
 
-    ``download`` before the window moves or is written back, and ``upload`` what moved: in between the device holds the
-    truth, and the window's arrays in the computer's memory lag behind.
+    A move sends the slots that changed and no more. What the map is given back, or others read, is brought to the
+    computer's memory first; who took ``gaussians``, ``moments`` or ``steps`` may have written there, so that all is
+    sent anew before the next rendering.
     """
 
-    def __init__(self, device: Device, window: Window) -> None:
-        self._rasteriser, self._window = CudaRasteriser(device), window
-        self._device, self._capacity, self._fitted = device, 0, False
-        self._steps: Any = None
+    def __init__(self, gaussian_map: GaussianMap, device: Device) -> None:
+        super().__init__(gaussian_map)
+        self._rasteriser, self._device = CudaRasteriser(device), device
+        self._fitted, self._exposed = False, False
+        self._room = 0
         self._parts: list[Gaussians] = []
-        self.upload(np.arange(window.size))
+        self._counts: Any = device.xp.zeros(0, np.int32)
 
-    def upload(self, slots: NDArray[np.integer]) -> None:
-        """Send these slots of the window, ``Moved.slots`` of its last move."""
-        xp = self._device.xp
-        self._make_room(self._window.size)
-        if not len(slots):
-            return
-        there = xp.asarray(slots)
-        for part, source in zip(self._parts, (self._window.gaussians, *self._window.moments), strict=True):
-            for array, new in zip(part, source, strict=True):
-                array[there] = xp.asarray(new[slots])
-        self._steps[there] = xp.asarray(self._window.steps[slots])
+    @property
+    def gaussians(self) -> Gaussians:
+        """See ``Window``."""
+        self._expose()
+        return super().gaussians
 
-    def download(self) -> None:
-        """Bring values, moments and counts of steps into the window's arrays, if they were fitted since."""
-        if not self._fitted:
-            return
-        for part, target in zip(self._held(), (self._window.gaussians, *self._window.moments), strict=True):
-            for array, old in zip(part, target, strict=True):
-                old[...] = self._device.to_host(array)
-        self._window.steps[...] = self._device.to_host(self._steps[: self._window.size])
-        self._fitted = False
+    @property
+    def moments(self) -> tuple[Gaussians, Gaussians]:
+        """See ``Window``."""
+        self._expose()
+        return super().moments
+
+    @property
+    def steps(self) -> NDArray[np.int32]:
+        """See ``Window``."""
+        self._expose()
+        return super().steps
+
+    def move_to(self, views: Sequence[View] | None, reach_m: float = np.inf) -> Moved:
+        """See ``Window``."""
+        self._download()
+        moved = super().move_to(views, reach_m)
+        self._upload(moved.slots)
+        return moved
+
+    def write_back(self, rows: NDArray[np.integer] | None = None) -> None:
+        """See ``Window``."""
+        self._download()
+        super().write_back(rows)
 
     def render(self, view: View, background: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> DeviceRendering:
         """What the window's Gaussians show."""
+        self._take_over()
         return self._rasteriser.render(self._held()[0], view, background)
 
     def fit(
@@ -86,31 +100,62 @@ class CudaWindow:
         d_alpha: NDArray[np.floating] | None = None,
         d_normal: NDArray[np.floating] | None = None,
     ) -> Gradients:
-        """One step of Adam against a loss on ``rendering``; the gradients stay on the device, but for the pose's."""
+        """One step of Adam against a loss on ``rendering``; of the gradients those by the parameters stay there."""
+        self._take_over()
         found = self._rasteriser.gradients_on_device(rendering, d_colour, d_depth, d_alpha, d_normal)
         values, *moments = self._held()
-        seen, steps = rendering.weights > 0.0, self._steps[: self._window.size]
+        seen, steps = rendering.weights > 0.0, self._counts[: self.size]
         step(self._device, values, found.gaussians, (moments[0], moments[1]), steps, seen, rates)
         self._fitted = True
-        return found
+        return replace(found, screen=self._device.to_host(found.screen))
+
+    def _expose(self) -> None:
+        self._download()
+        self._exposed = True
+
+    def _take_over(self) -> None:
+        """Send what others may have written."""
+        if self._exposed:
+            self._upload(slice(self.size))
+            self._exposed = False
+
+    def _upload(self, slots: NDArray[np.integer] | slice) -> None:
+        xp = self._device.xp
+        self._make_device_room()
+        if isinstance(slots, np.ndarray) and not len(slots):
+            return
+        there = slots if isinstance(slots, slice) else xp.asarray(slots)
+        for part, source in zip(self._parts, self._buffers, strict=True):
+            for array, new in zip(part, source, strict=True):
+                array[there] = xp.asarray(new[slots])
+        self._counts[there] = xp.asarray(self._steps[slots])
+
+    def _download(self) -> None:
+        """Bring values, moments and counts of steps into the computer's memory, if they were fitted since."""
+        if not self._fitted:
+            return
+        for part, target in zip(self._held(), self._buffers, strict=True):
+            for array, old in zip(part, target, strict=True):
+                old[: self.size] = self._device.to_host(array)
+        self._steps[: self.size] = self._device.to_host(self._counts[: self.size])
+        self._fitted = False
 
     def _held(self) -> list[Gaussians]:
-        """Values and both moments of the window's Gaussians: views."""
-        return [part.take(slice(self._window.size)) for part in self._parts]
+        """Values and both moments on the device: views."""
+        self._make_device_room()
+        return [part.take(slice(self.size)) for part in self._parts]
 
-    def _make_room(self, size: int) -> None:
-        if size <= self._capacity and self._parts:
+    def _make_device_room(self) -> None:
+        if self.size <= self._room and self._parts:
             return
-        xp, before = self._device.xp, self._parts
-        self._capacity = max(1024, size, 2 * self._capacity)
-        shapes = [array.shape[1:] for array in self._window.gaussians]
+        xp, before, counts = self._device.xp, self._parts, self._counts
+        self._room = max(1024, self.size, 2 * self._room)
         self._parts = [
-            Gaussians(*(xp.zeros((self._capacity, *shape), np.float32) for shape in shapes)) for _ in range(3)
+            Gaussians(*(xp.zeros((self._room, *array.shape[1:]), np.float32) for array in part))
+            for part in self._buffers
         ]
         for new, old in zip(self._parts, before, strict=False):
             for array, values in zip(new, old, strict=True):
                 array[: len(values)] = values
-        steps = xp.zeros(self._capacity, np.int32)
-        if before:
-            steps[: len(self._steps)] = self._steps
-        self._steps = steps
+        self._counts = xp.zeros(self._room, np.int32)
+        self._counts[: len(counts)] = counts

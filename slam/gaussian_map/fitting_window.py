@@ -1,0 +1,49 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""The window as the mapper fits it, on the CPU or on the graphics processor: one switch picks which."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from slam.gaussian_map import adam
+from slam.gaussian_map.adam import LearningRates
+from slam.gaussian_map.cuda_window import CudaWindow
+from slam.gaussian_map.store import GaussianMap
+from slam.gaussian_map.window import Window
+from slam.gpu import Backend, device
+from slam.splatting.rendering import Gradients, Rendering, gradients, render
+from slam.splatting.view import View
+
+
+class CpuWindow(Window):
+    """A window with ``render`` and ``fit``."""
+
+    def render(self, view: View, background: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Rendering:
+        """What the window's Gaussians show."""
+        return render(self.gaussians, view, background)
+
+    def fit(
+        self,
+        rendering: Rendering,
+        rates: LearningRates,
+        d_colour: NDArray[np.floating],
+        d_depth: NDArray[np.floating] | None = None,
+        d_alpha: NDArray[np.floating] | None = None,
+        d_normal: NDArray[np.floating] | None = None,
+    ) -> Gradients:
+        """One step of Adam against a loss on ``rendering``, see ``slam.splatting.rendering.gradients``."""
+        found = gradients(rendering, d_colour, d_depth, d_alpha, d_normal)
+        if self.size:
+            adam.step(self.gaussians, found.gaussians, self.moments, self.steps, rendering.seen, rates)
+        return found
+
+
+FittingWindow = CpuWindow | CudaWindow
+
+
+def fitting_window(gaussian_map: GaussianMap, backend: Backend = "auto") -> FittingWindow:
+    """An empty window on what ``backend`` asks for: see ``slam.gpu.device``, also for what is raised."""
+    found = device(backend)
+    return CpuWindow(gaussian_map) if found is None else CudaWindow(gaussian_map, found)
