@@ -48,7 +48,7 @@ class RefineConfig:
     """... and their means within this of one plane, in sides of the coarser cell."""
     least_opacity: float = 0.02
     """Fainter ones are let go."""
-    largest_sigma: float = 2.0
+    largest_sigma: float = 8.0
     """Those with a standard deviation above this are let go, in sides of their cell ..."""
     least_sigma_m: float = 5e-4
     """... and those with none above this, metres."""
