@@ -53,8 +53,8 @@ __device__ Match match(const double* plane, const double* settings, double rx, d
     // n^T ([R p]x C_tt [R p]x^T + C_pp) n.
     const double lever = nx * rx + ny * ry + nz * rz;
     const double* P = settings + SHIFT;
-    const double pose = settings[TURN] * (rx * rx + ry * ry + rz * rz - lever * lever) + P[0] * nx * nx + P[3] * ny * ny +
-                        P[5] * nz * nz + 2.0 * (P[1] * nx * ny + P[2] * nx * nz + P[4] * ny * nz);
+    const double pose = settings[TURN] * (rx * rx + ry * ry + rz * rz - lever * lever) + P[0] * nx * nx +
+                        P[3] * ny * ny + P[5] * nz * nz + 2.0 * (P[1] * nx * ny + P[2] * nx * nz + P[4] * ny * nz);
     if (!(distance * distance <= 9.0 * (sigma2 + pose))) return {0.0, 0.0};
     return {1.0 / sigma2, distance};
 }

@@ -243,9 +243,9 @@ __device__ Vec colour_slope(Vec mean, const Lens& lens, const float* own, int co
     return sight.inverse * (slope - dot(slope, sight.direction) * sight.direction);
 }
 
-// Gradients by the parameters of n Gaussians from the sums over their pixels, sums (n, SUMS); by the centre on the screen
-// (norm); and by a turn of the camera frame, phi in p <- p + phi x p. That by a shift of it is R times that by the mean,
-// to be summed by the caller. What is not on the screen keeps the zeros that the outputs come with.
+// Gradients by the parameters of n Gaussians from the sums over their pixels, sums (n, SUMS); by the centre on the
+// screen (norm); and by a turn of the camera frame, phi in p <- p + phi x p. That by a shift of it is R times that by
+// the mean, to be summed by the caller. What is not on the screen keeps the zeros that the outputs come with.
 extern "C" __global__ void __launch_bounds__(256, 3)
 project_backward(const float* __restrict__ means, const float* __restrict__ quats,
                  const float* __restrict__ log_scales, const float* __restrict__ harmonics, int count, int n,
@@ -305,5 +305,6 @@ project_backward(const float* __restrict__ means, const float* __restrict__ quat
     const Vec to_m = {to_a / m.z, to_c / m.z,
                       g[9] - (dot(to_p, flat.p) + dot(to_q, flat.q) + to_a * a + to_c * c) / m.z};
     store(to_means, i, turned_back(lens->R, to_m) + by_sight);
-    store(to_turn, i, cross(m, to_m) + cross(axes.first, first) + cross(axes.second, second) + cross(axes.third, third));
+    const Vec by_axes = cross(axes.first, first) + cross(axes.second, second) + cross(axes.third, third);
+    store(to_turn, i, cross(m, to_m) + by_axes);
 }

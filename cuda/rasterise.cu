@@ -113,8 +113,8 @@ rasterise_forward(const Splat* __restrict__ splats, const int* __restrict__ star
     alpha[pixel.index] = 1.0f - light;
 }
 
-// Sums of 16 numbers a lane over the warp, halved at each exchange: 16 shuffles in the place of 80. Lane l leaves with the
-// sum of number l / 2.
+// Sums of 16 numbers a lane over the warp, halved at each exchange: 16 shuffles in the place of 80. Lane l leaves with
+// the sum of number l / 2.
 __device__ float sum_transposed(float (&v)[16]) {
 #pragma unroll
     for (int half = 8; half > 0; half /= 2) {

@@ -13,7 +13,7 @@ import slam.splatting
 from cuda_host import SOURCES, HostDevice, compiled, devices, kernels_of
 from slam import morton, octree
 from slam.errors import ConfigError, SlamError
-from slam.gpu import THREADS, device, kernel_text, missing
+from slam.gpu import THREADS, CudaDevice, device, kernel_text, missing
 from slam.splatting import harmonics, projection_gradient
 from slam.splatting.backend import CpuRasteriser, rasteriser
 from slam.splatting.cuda_rendering import CudaRasteriser
@@ -206,6 +206,31 @@ def test_one_switch_picks_the_rasteriser():
     assert isinstance(rasteriser("auto"), CpuRasteriser if missing() else CudaRasteriser)
     with pytest.raises(ConfigError, match="backend"):
         rasteriser("cuda" if missing() else "gpu")  # type: ignore[arg-type]
+
+
+class RecordingCupy:
+    """As much of CuPy as a launch needs; keeps what was compiled and launched."""
+
+    def __init__(self) -> None:
+        self.compiled: list[tuple[str, tuple[str, ...]]] = []
+        self.launched: list[tuple] = []
+
+    def RawModule(self, code: str, options: tuple[str, ...]) -> RecordingCupy:
+        self.compiled.append((code, options))
+        return self
+
+    def get_function(self, kernel: str):
+        return lambda *launch: self.launched.append((kernel, *launch))
+
+
+def test_a_file_of_kernels_is_compiled_once_and_an_empty_grid_is_not_launched(monkeypatch):
+    cupy = RecordingCupy()
+    monkeypatch.setattr("slam.gpu.import_module", lambda name: cupy)
+    device = CudaDevice()
+    for blocks in (3, 0, 2):
+        device.launch("tiles", "tile_count", blocks, "first", "second")
+    assert cupy.compiled == [(kernel_text("tiles"), ("-std=c++17",))]
+    assert cupy.launched == [("tile_count", (blocks,), (THREADS,), ("first", "second")) for blocks in (3, 2)]
 
 
 def test_a_kernel_that_is_not_installed_is_named():
