@@ -26,16 +26,15 @@ from slam.io import open_recording
 from slam.replay import replay
 
 NO_CAMERA, NOMINAL = "no camera", "camera in order"
-FROM_S = 15.0
+FROM_S, DURATION_S = 12.0, 30.0
 FAULTS = {
     "black": Fault("camera", "black", FROM_S),
     "white": Fault("camera", "white", FROM_S),
     "frozen": Fault("camera", "stuck", FROM_S),
     "stamped half a second late": Fault("camera", "clock_offset", 0.0, amount=0.5),
-    "stamped half a second early": Fault("camera", "clock_offset", 0.0, amount=-0.5),
     "half covered": Fault("camera", "covered", FROM_S),
 }
-DRIVES = (("city_seen", 1), ("city_seen", 2), ("corridor_seen", 1))
+DRIVES = (("city_seen", 1), ("corridor_seen", 1))
 JUDGED = "city_seen"
 SLACK, FLOOR_M = 1.2, 0.05
 
@@ -63,8 +62,8 @@ def main() -> None:
     for drive in DRIVES:
         _table(report, f"{drive[0]}, seed {drive[1]}", {case: outcomes[drive, case] for case in cases})
     report.note(
-        f"Black, white, frozen and covered from {FROM_S:g} s to the end; wrong stamps during the whole drive. "
-        "All pictures go into the map but those that are refused."
+        f"The first {DURATION_S:g} s of each drive; black, white, frozen and covered from {FROM_S:g} s on, wrong "
+        "stamps from the start. Pictures that are refused do not go into the map."
     )
     report.save()
 
@@ -76,7 +75,7 @@ def _outcome(path: Path, case: str) -> Outcome:
     assert truth is not None
     if case in FAULTS:
         recording = Filtered(recording, fault_filter(FAULTS[case], START_NS))
-    result = replay(recording, mapping=None if case == NO_CAMERA else MappingConfig(scale=SCALE))
+    result = replay(recording, mapping=None if case == NO_CAMERA else MappingConfig(scale=SCALE), duration_s=DURATION_S)
     said = [line.split(" s: ", 1)[-1] for line in result.log if "camera" in line or "picture" in line]
     used = sum(scan.camera == "used" for scan in result.results)
     return Outcome(against_truth(result, truth).ate_m.rmse, len(result.results), used, said)
