@@ -19,6 +19,8 @@ class PhotometricConfig:
     """With fewer the update abstains."""
     least_alpha: float = 0.8
     """Pixels of the rendering that are covered less are no anchors."""
+    use_reference: bool = True
+    """Take off what the rendering gets wrong where the last keyframe shows it."""
     least_keyframes: int = 3
     """The map must be built from so many pictures first."""
     max_iterations: int = 6

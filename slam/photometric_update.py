@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, map_coordinates
 
 from slam import ieskf
 from slam.gaussian_map.pictures import GREY
@@ -39,7 +39,35 @@ class Photometry:
         return not self.reason
 
 
-def anchors_of(rendering: Rendering, view: View, blur_px: float, config: PhotometricConfig) -> Anchors:
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """What the rendering is known to get wrong: its residual where a picture is known already.
+
+    Splats on a slanted surface hide the farther part of their neighbours, so that a rendering is shifted a little
+    towards the distance. Left in, that carries the pose ahead by some parts in a thousand of the way.
+
+    Attributes:
+        view: of the last keyframe.
+        residual: (H, W) float32 brightness of the rendering less that of the keyframe, at the map's exposure; 0 where
+            the map shows nothing.
+    """
+
+    view: View
+    residual: NDArray[np.float32]
+
+    def at(self, points: NDArray[np.float64], blur_px: float) -> NDArray[np.float32]:
+        """(N,) residual where the view shows the points (N, 3, odom), 0 outside."""
+        T, K = self.view.T_camera_world, self.view.K
+        seen = points @ T[:3, :3].T + T[:3, 3]
+        z = np.maximum(seen[:, 2], 1e-3)
+        u, v = K[0, 0] * seen[:, 0] / z + K[0, 2], K[1, 1] * seen[:, 1] / z + K[1, 2]
+        sampled = map_coordinates(gaussian_filter(self.residual, blur_px), [v, u], order=1, mode="constant")
+        return np.where(seen[:, 2] > 0.1, sampled, 0.0).astype(np.float32)
+
+
+def anchors_of(
+    rendering: Rendering, view: View, blur_px: float, config: PhotometricConfig, reference: Reference | None = None
+) -> Anchors:
     """The rendered pixels with the largest brightness gradient, spread over the picture."""
     known = (rendering.alpha > config.least_alpha).astype(np.float32)
     cover = np.maximum(gaussian_filter(known, blur_px), 1e-3)
@@ -50,10 +78,12 @@ def anchors_of(rendering: Rendering, view: View, blur_px: float, config: Photome
     depth = rendering.expected_depth(0.1)[rows, columns].astype(np.float64)
     K, T = view.K, np.linalg.inv(view.T_camera_world)
     rays = np.stack([(columns - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1], np.ones(len(rows))], axis=1)
+    points = (rays * depth[:, None]) @ T[:3, :3].T + T[:3, 3]
+    known_error = reference.at(points, blur_px) if reference is not None else np.float32(0.0)
     return Anchors(
-        (rays * depth[:, None]) @ T[:3, :3].T + T[:3, 3],
+        points,
         np.stack([rows, columns], axis=1).astype(np.int32),
-        grey[rows, columns],
+        grey[rows, columns] - known_error,
         np.stack([slope_u[rows, columns], slope_v[rows, columns]], axis=1).astype(np.float32),
     )
 
@@ -93,6 +123,7 @@ def update(
     grey: NDArray[np.float32],
     T_body_camera: NDArray[np.float64],
     config: PhotometricConfig,
+    reference: Reference | None = None,
 ) -> Photometry:
     """Move the state so that the picture agrees with what the map shows.
 
@@ -101,11 +132,12 @@ def update(
         rendering: of the map as it was before this picture, from ``view``, the prior's.
         grey: (H, W) float32 brightness of the picture, of the map's size.
         T_body_camera: (4, 4) optical frame at the picture's time in the body frame at the scan's end.
+        reference: what the rendering is known to get wrong.
     """
     prior = _tau_freed(state, rendering, grey, config)
     now, fit = prior, None
     for blur_px in config.blurs_px:
-        anchors = anchors_of(rendering, view, blur_px, config)
+        anchors = anchors_of(rendering, view, blur_px, config, reference)
         if len(anchors) < config.least_pixels:
             return Photometry(state, f"the map shows {len(anchors)} pixels with texture, too few")
         now, fit = _descend(now, prior, anchors, gaussian_filter(grey, blur_px), T_body_camera, view.K, config)

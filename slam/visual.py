@@ -22,7 +22,7 @@ from slam.ieskf import FilterState
 from slam.measurements import Image
 from slam.octree import PlaneMap
 from slam.photometric_config import PhotometricConfig
-from slam.photometric_update import Photometry, unusable, update
+from slam.photometric_update import Photometry, Reference, unusable, update
 from slam.prediction import Prediction
 
 DISTRUSTED = 10
@@ -221,4 +221,5 @@ class Visual:
         T_end[:3, :3], T_end[:3, 3] = state.R, state.position
         camera = self.calibration.cameras[image.camera]
         T_body_camera = np.linalg.inv(T_end) @ T_odom_body @ self._T_body_base @ camera.T_base_camera
-        return update(state, mapper.render(view), view, picture @ GREY, T_body_camera, config)
+        reference = Reference(*mapper.last_residual()) if config.use_reference else None
+        return update(state, mapper.render(view), view, picture @ GREY, T_body_camera, config, reference)

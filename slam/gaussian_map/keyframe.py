@@ -57,13 +57,16 @@ class Keyframe:
     truth: Truth
     weight: NDArray[np.float32]
 
+    def still(self, rendering: Rendering, config: FitConfig) -> NDArray[np.float32]:
+        """(H, W) weight of the pixels, 0 where the depth of the map is no longer what this keyframe's scan says."""
+        if not config.mask_moving:
+            return self.weight
+        return self.weight * ~moving_pixels(self.look, rendering, config)
+
     def loss(self, rendering: Rendering, config: FitConfig):
         """Loss of a rendering from this view, and its gradients by colour (H, W, 3), depth and alpha (H, W)."""
         seen = self.exposure.seen(rendering.colour)
-        weight = self.weight
-        if config.mask_moving:
-            weight = weight * ~moving_pixels(self.look, rendering, config)
-        colour_loss, d_colour = self.truth.colour_loss(seen, weight, config.ssim_share)
+        colour_loss, d_colour = self.truth.colour_loss(seen, self.still(rendering, config), config.ssim_share)
         returns = self.look.returns
         pixels = (returns.rows, returns.columns)
         loss, d_depth, d_alpha = depth_loss(

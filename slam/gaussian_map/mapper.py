@@ -19,7 +19,7 @@ from slam.gaussian_map.free_space import looked_through
 from slam.gaussian_map.keyframe import Keyframe, Look, exposure_of, moving_pixels, pixel_weights
 from slam.gaussian_map.losses import Truth
 from slam.gaussian_map.mapping_config import MappingConfig
-from slam.gaussian_map.pictures import Developer
+from slam.gaussian_map.pictures import GREY, Developer
 from slam.gaussian_map.refine import observe, refine, residuals
 from slam.gaussian_map.returns import completed, seen_from
 from slam.gaussian_map.seeding import seed_pixels, seeds
@@ -27,6 +27,7 @@ from slam.gaussian_map.store import GaussianMap
 from slam.gaussian_map.window import Window
 from slam.measurements import Image
 from slam.octree import PlaneMap
+from slam.splatting.gaussians import C0
 from slam.splatting.rendering import Gradients, Rendering, gradients, render
 from slam.splatting.view import View
 
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 DETAIL_PX = 1.5
 """Parts of the octree that look smaller are shown by one Gaussian when the whole map is rendered."""
+
+LEAST_CONTRIBUTION = 0.5
+"""Pixels; Gaussians that show less are painted less."""
 
 
 class Mapper:
@@ -85,6 +89,13 @@ class Mapper:
         self._move([view, *(keyframe.look.view for keyframe in self.keyframes)])
         return render(self.window.gaussians, view)
 
+    def last_residual(self) -> tuple[View, NDArray[np.float32]]:
+        """The last keyframe's view, and (H, W) the brightness of what the map shows there less that of its picture."""
+        keyframe = self.keyframes[-1]
+        rendering = self.render(keyframe.look.view)
+        off = rendering.colour - keyframe.exposure.undone(keyframe.look.picture)
+        return keyframe.look.view, (off @ GREY) * keyframe.still(rendering, self.config.fit)
+
     def render_map(self, view: View) -> Rendering:
         """What the map shows from anywhere, far parts in less detail."""
         self.window.write_back()
@@ -104,6 +115,8 @@ class Mapper:
         self.taken += 1
         self._refine()
         self._move([keyframe.look.view for keyframe in self.keyframes])
+        for _ in range(self.config.fit.paint_rounds):
+            self._paint(self.keyframes[-1])
         return before
 
     def work(self, steps: int | None = None, budget_s: float | None = None) -> int:
@@ -122,6 +135,20 @@ class Mapper:
         if self._turn % 2:
             return self.keyframes[-1]
         return self.keyframes[(self._turn // 2) % len(self.keyframes)]
+
+    def _paint(self, keyframe: Keyframe) -> None:
+        """Bring the colours of what a keyframe shows nearer to its picture, each by the mean residual where it shows.
+
+        A step of simultaneous algebraic reconstruction (Andersen and Kak 1984): least squares, scaled by the weights
+        with which each Gaussian shows. Splats on a slanted surface hide the farther part of their neighbours, so that
+        colours taken from single pixels render a little shifted towards the distance, and the pose would creep ahead.
+        """
+        rendering = render(self.window.gaussians, keyframe.look.view)
+        weight = keyframe.still(rendering, self.config.fit)
+        off = (keyframe.exposure.undone(keyframe.look.picture) - rendering.colour) * weight[:, :, None]
+        slope = gradients(rendering, off).gaussians.harmonics[:, 0]
+        shown = np.maximum(rendering.contribution, LEAST_CONTRIBUTION)[:, None]
+        self.window.gaussians.harmonics[:, 0] += slope / (C0 * C0 * shown)
 
     def _refine(self) -> None:
         """Split, merge and prune what the keyframes show, now and then."""

@@ -29,9 +29,11 @@ class FitConfig:
 
     steps: int = 8
     """Steps of Adam a keyframe, where no time budget is given."""
+    paint_rounds: int = 2
+    """Before these the colours are brought near the new keyframe's in so many rounds."""
     ssim_share: float = 0.2
     """Weight of D-SSIM against L1."""
-    depth_weight: float = 0.2
+    depth_weight: float = 1.0
     """Weight of the relative error of the depth at LiDAR returns; 0 fits the colour alone."""
     near_px: float = 6.0
     """Colour is compared on pixels so near to a return, ..."""
