@@ -53,12 +53,17 @@ def _ride(path: Path, camera: bool) -> Ride:
     recording = open_recording(path)
     truth = recording.ground_truth()
     assert truth is not None
-    result = replay(recording, mapping=MappingConfig(scale=SCALE) if camera else None)
+    used: list[bool] = []
+    result = replay(
+        recording,
+        mapping=MappingConfig(scale=SCALE) if camera else None,
+        on_result=lambda scan: used.append(scan.camera == "used"),
+    )
     found = against_truth(result, truth)
     states = [scan.health.state for scan in result.results]
     return Ride(
         found.ate_m.rmse, found.drift.translation_m, len(states), states.count(State.DEGRADED),
-        states.count(State.LOST), sum(scan.camera == "used" for scan in result.results),
+        states.count(State.LOST), sum(used),
     )  # fmt: skip
 
 

@@ -75,10 +75,15 @@ def _outcome(path: Path, case: str) -> Outcome:
     assert truth is not None
     if case in FAULTS:
         recording = Filtered(recording, fault_filter(FAULTS[case], START_NS))
-    result = replay(recording, mapping=None if case == NO_CAMERA else MappingConfig(scale=SCALE), duration_s=DURATION_S)
+    used: list[bool] = []
+    result = replay(
+        recording,
+        mapping=None if case == NO_CAMERA else MappingConfig(scale=SCALE),
+        duration_s=DURATION_S,
+        on_result=lambda scan: used.append(scan.camera == "used"),
+    )
     said = [line.split(" s: ", 1)[-1] for line in result.log if "camera" in line or "picture" in line]
-    used = sum(scan.camera == "used" for scan in result.results)
-    return Outcome(against_truth(result, truth).ate_m.rmse, len(result.results), used, said)
+    return Outcome(against_truth(result, truth).ate_m.rmse, len(result.results), sum(used), said)
 
 
 def _row(report: Report, fault: str, outcomes: dict[tuple[tuple[str, int], str], Outcome]) -> None:

@@ -66,10 +66,12 @@ def _drive(path: Path) -> Drive:
     truth = recording.ground_truth()
     assert truth is not None
     depths: list[float] = []
+    used: list[bool] = []
     result = replay(
         recording,
         mapping=MappingConfig(scale=SCALE, hold_out=EVERY),
         on_view=lambda view, _: depths.append(depth_error_m(view)),
+        on_result=lambda scan: used.append(scan.camera == "used"),
     )
     blind = replay(recording)
     views = result.scores
@@ -78,7 +80,7 @@ def _drive(path: Path) -> Drive:
         len(views), float(np.mean(near)), min(near), float(np.mean([view.psnr_full_db for view in views])),
         float(np.mean([view.ssim for view in views])), float(np.median(depths)),
         against_truth(result, truth).ate_m.rmse, against_truth(blind, truth).ate_m.rmse,
-        sum(scan.camera == "used" for scan in result.results), len(result.results),
+        sum(used), len(result.results),
         len(result.gaussians) if result.gaussians is not None else 0, result.mapping_s, result.duration_s,
     )  # fmt: skip
 
