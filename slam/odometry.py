@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""LiDAR, inertial and visual odometry: an iterated error-state Kalman filter on a map of planes, after GS-LIVO and FAST-LIO2."""
+"""LiDAR, inertial and visual odometry: an iterated error-state Kalman filter, after GS-LIVO and FAST-LIO2."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from slam.calibration import Calibration
 from slam.deskew import Undoing, motion_within
 from slam.downsample import Downsampler
 from slam.gaussian_map.mapping_config import MappingConfig
+from slam.gaussian_map.regions import RegionStore
 from slam.gaussian_map.returns import placed
+from slam.gaussian_map.store import GaussianMap
 from slam.gravity import GravityWatch, starting_covariance, starting_state
 from slam.health import HealthMonitor, Suspicion
 from slam.ieskf import BG, VEL, FilterState, Path
@@ -43,7 +45,7 @@ LONGEST_PERIOD_NS = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """A scan in the body frame at its end: rows of x, y, z and share of the path; what was left out, and how it was laid."""
+    """A scan in the body frame at its end: rows of x, y, z, share of the path; what was left out; how it was laid."""
 
     dense: NDArray[np.float64]
     matching: NDArray[np.float64]
@@ -71,8 +73,9 @@ class Odometry:
         use_imu: bool = True,
         use_camera: bool = True,
         mapping: MappingConfig | None = None,
-        start_map: PlaneMap | None = None,
+        start_map: PlaneMap | GaussianMap | None = None,
         start_pose: NDArray[np.float64] | None = None,
+        regions: RegionStore | None = None,
     ) -> None:
         """Get ready.
 
@@ -80,13 +83,16 @@ class Odometry:
             use_imu: False: the constant-velocity model takes its place.
             use_camera: False: pictures go into the map and leave the pose alone.
             mapping: how the Gaussian map is built; None builds none, and pictures are ignored.
-            start_map: a stored map that the first scan is registered against.
+            start_map: a stored map that the first scan is registered against, with Gaussians or without.
             start_pose: (4, 4) base_link in that map's frame at the first scan, within about a metre and ten degrees.
+            regions: takes the Gaussians that the vehicle leaves behind; None keeps them in memory.
         """
         self.config = config or OdometryConfig()
         self.calibration = calibration or Calibration()
         self.use_imu = use_imu
-        self.map = start_map if start_map is not None else PlaneMap(self.config.map)
+        gaussians = start_map if isinstance(start_map, GaussianMap) else None
+        planes = gaussians.plane_map if gaussians is not None else start_map
+        self.map = planes if isinstance(planes, PlaneMap) else PlaneMap(self.config.map)
         self.state: FilterState | None = None
         self.segment = 0
         self.gravity = GravityWatch(self.config.start, False, 0)
@@ -96,7 +102,7 @@ class Odometry:
         self._downsampler = Downsampler()
         self._health = HealthMonitor(self.config.health)
         self._place_sensors()
-        self.visual = self._eye(mapping, use_camera)
+        self.visual = self._eye(mapping, use_camera, gaussians, regions)
         self._scans, self._period_ns, self._sweep_ns = 0, USUAL_PERIOD_NS, 0
         self._suspicion = Suspicion()
         self._noted: set[str] = set()
@@ -131,10 +137,13 @@ class Odometry:
         self._T_body_base = np.linalg.inv(self.T_base_body)
         self.T_body_lidar = self._T_body_base @ c.T_base_lidar
 
-    def _eye(self, mapping: MappingConfig | None, use_camera: bool) -> Visual | Blind:
+    def _eye(self, mapping: MappingConfig | None, use_camera: bool, start_map, regions) -> Visual | Blind:
         if mapping is None or not self.calibration.cameras:
             return Blind()
-        return Visual(self.calibration, self._T_body_base, mapping, self.config.photometric if use_camera else None)
+        photometric = self.config.photometric if use_camera else None
+        return Visual(
+            self.calibration, self._T_body_base, mapping, photometric, start_map=start_map, regions=regions
+        )  # fmt: skip
 
     def _take_in(self, bundle: ScanBundle) -> None:
         for event in bundle.events:
@@ -333,7 +342,8 @@ class Odometry:
             self._new_segment()
         if self._health.doubted == 0:
             poses, limits = prediction.bent_to(self.state), (self.config.scan.min_range_m, self.config.scan.max_range_m)
-            self.map.insert_bent(points.dense, poses, self._scans)
+            if not self.visual.holds_out:
+                self.map.insert_bent(points.dense, poses, self._scans)
             self.visual.extend(
                 prediction, self.state, lambda: placed(scan.points, points.undoing, poses, limits), self.map
             )
@@ -351,7 +361,9 @@ class Odometry:
 
     # what goes out
 
-    def _result(self, scan: Scan, prediction: Prediction, alignment: Alignment | None, health: Health, clock, camera: str):
+    def _result(
+        self, scan: Scan, prediction: Prediction, alignment: Alignment | None, health: Health, clock, camera: str
+    ):
         assert self.state is not None
         T, self._sweep_ns = prediction.pose_at(scan.stamp_ns, self.state), self.state.stamp_ns - scan.stamp_ns
         fit = alignment.fit if alignment is not None else None

@@ -21,8 +21,6 @@ class PhotometricConfig:
     """Pixels of the rendering that are covered less are no anchors."""
     use_reference: bool = True
     """Take off what the rendering gets wrong where the last keyframe shows it."""
-    least_keyframes: int = 3
-    """The map must be built from so many pictures first."""
     max_iterations: int = 6
     """At each blur."""
     converged_deg: float = 0.002

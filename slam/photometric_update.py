@@ -212,4 +212,3 @@ def _doubt(
     if surprise > config.largest_surprise:
         return f"the picture would move the pose by {surprise:.1f} standard deviations"
     return ""
-

@@ -15,6 +15,7 @@ from slam.bundle import ScanBundle
 from slam.errors import RecordingError
 from slam.gaussian_map.held_out import HeldOutView, ViewScore
 from slam.gaussian_map.mapping_config import MappingConfig
+from slam.gaussian_map.regions import RegionStore
 from slam.gaussian_map.store import GaussianMap
 from slam.io.recording import Recording
 from slam.measurements import ImuSample, Measurement, Scan
@@ -111,8 +112,9 @@ def replay(
     use_imu: bool = True,
     use_camera: bool = True,
     mapping: MappingConfig | None = None,
-    start_map: PlaneMap | None = None,
+    start_map: PlaneMap | GaussianMap | None = None,
     start_pose: NDArray[np.float64] | None = None,
+    regions: RegionStore | None = None,
     start_s: float = 0.0,
     duration_s: float | None = None,
     on_result: Callable[[ScanResult], None] | None = None,
@@ -123,7 +125,7 @@ def replay(
     Args:
         use_imu: False leaves the inertial samples out.
         use_camera, mapping: see ``Odometry``.
-        start_map, start_pose: see ``Odometry``.
+        start_map, start_pose, regions: see ``Odometry``.
         start_s, duration_s: part of the recording, seconds from its first scan.
         on_result: called after each scan, for progress bars.
         on_view: called with each held-out picture when it is judged.
@@ -134,7 +136,7 @@ def replay(
     imu = use_imu and recording.calibration.T_base_imu is not None
     odometry = Odometry(
         config, recording.calibration, use_imu=imu, use_camera=use_camera, mapping=mapping, start_map=start_map,
-        start_pose=start_pose,
+        start_pose=start_pose, regions=regions,
     )  # fmt: skip
     visual = odometry.visual
     if isinstance(visual, Visual):

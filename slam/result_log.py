@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from typing import overload
 
@@ -29,6 +30,7 @@ class ResultLog(Sequence[ScanResult]):
         self._chunks: list[NDArray[np.void]] = []
         self._length = 0
         self._health: dict[int, Health] = {}
+        self._camera: dict[int, str] = {}
 
     def __len__(self) -> int:
         return self._length
@@ -45,6 +47,8 @@ class ResultLog(Sequence[ScanResult]):
         health = result.health
         if health.state is not State.OK or health.reasons or len(health.axes):
             self._health[self._length] = health
+        if result.camera:
+            self._camera[self._length] = sys.intern(result.camera)
         self._length += 1
 
     @overload
@@ -69,7 +73,10 @@ class ResultLog(Sequence[ScanResult]):
         covariance.T[_UPPER] = row["covariance"]
         health = self._health.get(index, _ALL_WELL)
         base, lidar = _pose(row["base"]), _pose(row["lidar"])
-        return ScanResult(T_odom_base=base, T_odom_lidar=lidar, covariance=covariance, health=health, **plain)
+        return ScanResult(
+            T_odom_base=base, T_odom_lidar=lidar, covariance=covariance, health=health,
+            camera=self._camera.get(index, ""), **plain,
+        )  # fmt: skip
 
 
 def _pose(top: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -18,6 +18,8 @@ from slam.gaussian_map.keyframe import Look
 from slam.gaussian_map.mapper import Mapper
 from slam.gaussian_map.mapping_config import MappingConfig
 from slam.gaussian_map.pictures import GREY
+from slam.gaussian_map.regions import RegionStore
+from slam.gaussian_map.store import GaussianMap
 from slam.ieskf import FilterState
 from slam.measurements import Image
 from slam.octree import PlaneMap
@@ -47,6 +49,7 @@ class Blind:
 
     mapper = None
     strip = Strip()
+    holds_out = False
 
     def update(self, bundle: ScanBundle, prediction: Prediction, state: FilterState) -> tuple[FilterState, str]:
         """The state as it is."""
@@ -83,9 +86,14 @@ class Visual:
         T_body_base: NDArray[np.float64],
         mapping: MappingConfig,
         photometric: PhotometricConfig | None,
+        *,
+        start_map: GaussianMap | None = None,
+        regions: RegionStore | None = None,
     ) -> None:
         """Args:
         photometric: None builds the map and leaves the pose to LiDAR and IMU.
+        start_map: a stored map to go on with.
+        regions: takes what the vehicle leaves behind; None keeps it in memory.
         """
         self.calibration, self.mapping, self.photometric = calibration, mapping, photometric
         self.mapper: Mapper | None = None
@@ -95,7 +103,9 @@ class Visual:
         self._held_out: deque[tuple[int, Look]] = deque()
         self._news: list[str] = []
         self._due = 0
-        self._T_body_base = T_body_base
+        self._T_body_base, self._regions = T_body_base, regions
+        if start_map is not None:
+            self.mapper = Mapper(calibration.cameras, start_map, mapping)
         self._cameras: dict[str, _Camera] = {name: _Camera() for name in calibration.cameras}
         self._pending: list[tuple[Image, bool]] = []
 
@@ -145,6 +155,11 @@ class Visual:
                 self._due += self.mapping.fit.steps
         self._pending = []
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether the last bundle brought a held-out picture: its scan is for the pose alone."""
+        return any(held_out for _, held_out in self._pending)
+
     def work(self, budget_s: float | None = None) -> int:
         """Fit the map: for so long, or the configured steps for each new keyframe; returns the steps made."""
         if self.mapper is None:
@@ -182,7 +197,10 @@ class Visual:
     def _mapper_on(self, plane_map: PlaneMap) -> Mapper:
         if self.mapper is None or self.mapper.map.plane_map is not plane_map:
             self.judge()
-            self.mapper = Mapper(self.calibration.cameras, plane_map, self.mapping)
+            if self._regions is not None:
+                self._regions.clear()
+            gaussian_map = GaussianMap(plane_map, self.mapping.map, self._regions)
+            self.mapper = Mapper(self.calibration.cameras, gaussian_map, self.mapping)
         return self.mapper
 
     def _unusable(self, image: Image, camera: _Camera, prediction: Prediction) -> str:
@@ -213,7 +231,7 @@ class Visual:
 
     def _photometry(self, image: Image, prediction: Prediction, state: FilterState) -> Photometry | None:
         mapper, config = self.mapper, self.photometric
-        if mapper is None or config is None or mapper.taken < config.least_keyframes:
+        if mapper is None or config is None or not mapper.ready:
             return None
         T_odom_body = prediction.pose_at(image.stamp_ns, state)
         view, picture = mapper.pictured(image, T_odom_body @ self._T_body_base)
@@ -221,5 +239,6 @@ class Visual:
         T_end[:3, :3], T_end[:3, 3] = state.R, state.position
         camera = self.calibration.cameras[image.camera]
         T_body_camera = np.linalg.inv(T_end) @ T_odom_body @ self._T_body_base @ camera.T_base_camera
-        reference = Reference(*mapper.last_residual()) if config.use_reference else None
+        known = mapper.last_residual() if config.use_reference else None
+        reference = Reference(*known) if known else None
         return update(state, mapper.render(view), view, picture @ GREY, T_body_camera, config, reference)

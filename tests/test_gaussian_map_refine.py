@@ -207,8 +207,8 @@ def test_the_faint_and_those_of_no_sensible_size_are_let_go():
     gaussian_map, rows = wall_map()
     values = gaussian_map.take(rows)
     values.logits[:3] = -5.0
-    values.log_scales[3:5] = np.log(2.0)
-    values.log_scales[8, 1] = np.log(0.5)  # as seeds on a road far ahead
+    values.log_scales[3:5] = np.log(30.0)
+    values.log_scales[8, 1] = np.log(3.0)  # as in the sky
     values.log_scales[5:6] = np.log(1e-5)
     values.means[6] = np.nan
     values.log_scales[7] = np.nan

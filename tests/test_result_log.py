@@ -13,8 +13,9 @@ def result(k):
     T[:3] = rng.normal(size=(3, 4))
     health = Health() if k % 3 else Health(State.DEGRADED, np.eye(3)[:1], (f"reason {k}",))
     return ScanResult(
-        10**18 + k, T, 2.0 * T - np.eye(4), C + C.T, health, k % 2, 5000 + k, k, 0.01 * k, 100 * k, 90 * k
-    )
+        10**18 + k, T, 2.0 * T - np.eye(4), C + C.T, health, k % 2, 5000 + k, k, 0.01 * k, "used" if k % 2 else "",
+        100 * k, 90 * k,
+    )  # fmt: skip
 
 
 def test_what_is_read_equals_what_was_appended():
@@ -28,6 +29,7 @@ def test_what_is_read_equals_what_was_appended():
             assert np.array_equal(getattr(read, name), getattr(told, name))
         assert (read.stamp_ns, read.segment, read.points, read.matched) == (10**18 + k, k % 2, 5000 + k, k)
         assert (read.residual_m, read.wall_ns, read.cpu_ns) == (0.01 * k, 100 * k, 90 * k)
+        assert read.camera == told.camera
         assert (read.health.state, read.health.reasons) == (told.health.state, told.health.reasons)
         assert np.array_equal(read.health.axes, told.health.axes)
     assert [r.stamp_ns for r in log] == [10**18 + k for k in range(5000)]

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from slam import so3
 from slam.calibration import Camera
-from slam.gaussian_map import adam
 from slam.gaussian_map.exposure import Exposure
+from slam.gaussian_map.fitting_window import fitting_window
 from slam.gaussian_map.free_space import looked_through
 from slam.gaussian_map.keyframe import Keyframe, Look, exposure_of, moving_pixels, pixel_weights
 from slam.gaussian_map.losses import Truth
@@ -24,11 +24,10 @@ from slam.gaussian_map.refine import observe, refine, residuals
 from slam.gaussian_map.returns import completed, seen_from
 from slam.gaussian_map.seeding import seed_pixels, seeds
 from slam.gaussian_map.store import GaussianMap
-from slam.gaussian_map.window import Window
 from slam.measurements import Image
-from slam.octree import PlaneMap
+from slam.splatting.backend import rasteriser
 from slam.splatting.gaussians import C0
-from slam.splatting.rendering import Gradients, Rendering, gradients, render
+from slam.splatting.rendering import Gradients, Rendering
 from slam.splatting.view import View
 
 log = logging.getLogger(__name__)
@@ -45,15 +44,17 @@ class Mapper:
 
     Attributes:
         map: the Gaussians.
+        window: those that the keyframes see, as they are fitted.
         keyframes: the last ones, oldest first.
         taken: number of keyframes so far.
         exposures: (stamp_ns, exposure) of all of them.
     """
 
-    def __init__(self, cameras: dict[str, Camera], plane_map: PlaneMap, config: MappingConfig) -> None:
+    def __init__(self, cameras: dict[str, Camera], gaussian_map: GaussianMap, config: MappingConfig) -> None:
         self.config = config
-        self.map = GaussianMap(plane_map)
-        self.window = Window(self.map)
+        self.map = gaussian_map
+        self.window = fitting_window(self.map, config.backend)
+        self._rasteriser = rasteriser(config.backend)
         self.keyframes: deque[Keyframe] = deque(maxlen=config.keyframes.fitted_together)
         self.taken = 0
         self._developers = {name: Developer(camera, config.scale) for name, camera in cameras.items()}
@@ -87,10 +88,17 @@ class Mapper:
     def render(self, view: View) -> Rendering:
         """What the map shows from a view near the keyframes."""
         self._move([view, *(keyframe.look.view for keyframe in self.keyframes)])
-        return render(self.window.gaussians, view)
+        return self.window.render(view)
 
-    def last_residual(self) -> tuple[View, NDArray[np.float32]]:
+    @property
+    def ready(self) -> bool:
+        """Whether the map shows enough to look for a pose by it."""
+        return self.taken >= self.config.keyframes.least_taken or len(self.map) >= self.config.keyframes.least_gaussians
+
+    def last_residual(self) -> tuple[View, NDArray[np.float32]] | None:
         """The last keyframe's view, and (H, W) the brightness of what the map shows there less that of its picture."""
+        if not self.keyframes:
+            return None
         keyframe = self.keyframes[-1]
         rendering = self.render(keyframe.look.view)
         off = rendering.colour - keyframe.exposure.undone(keyframe.look.picture)
@@ -99,13 +107,14 @@ class Mapper:
     def render_map(self, view: View) -> Rendering:
         """What the map shows from anywhere, far parts in less detail."""
         self.window.write_back()
-        return render(self.map.take(self.map.visible([view], self.config.reach_m, DETAIL_PX)), view)
+        return self._rasteriser.render(self.map.take(self.map.visible([view], self.config.reach_m, DETAIL_PX)), view)
 
     def add(self, look: Look) -> Rendering:
         """Take a look in as a keyframe; returns what the map showed from there before."""
+        self.map.recall(look.view.position)
         before = self.render(look.view)
         self._clear(look)
-        still = ~moving_pixels(look, before, self.config.fit)
+        still = ~moving_pixels(look, before, self.config.fit)  # the exposure is masked whatever the fit does
         guess = self.keyframes[-1].exposure if self.keyframes else Exposure()
         exposure = exposure_of(look, before, still, guess)
         distance_px = self._seed(look, exposure)
@@ -143,10 +152,10 @@ class Mapper:
         with which each Gaussian shows. Splats on a slanted surface hide the farther part of their neighbours, so that
         colours taken from single pixels render a little shifted towards the distance, and the pose would creep ahead.
         """
-        rendering = render(self.window.gaussians, keyframe.look.view)
+        rendering = self.window.render(keyframe.look.view)
         weight = keyframe.still(rendering, self.config.fit)
         off = (keyframe.exposure.undone(keyframe.look.picture) - rendering.colour) * weight[:, :, None]
-        slope = gradients(rendering, off).gaussians.harmonics[:, 0]
+        slope = self._rasteriser.gradients(rendering, off).gaussians.harmonics[:, 0]
         shown = np.maximum(rendering.contribution, LEAST_CONTRIBUTION)[:, None]
         self.window.gaussians.harmonics[:, 0] += slope / (C0 * C0 * shown)
 
@@ -159,13 +168,9 @@ class Mapper:
         log.debug("keyframe %d: %s, %d Gaussians in memory", self.taken, refined, len(self.map))
 
     def _step(self, keyframe: Keyframe) -> None:
-        rendering = render(self.window.gaussians, keyframe.look.view)
+        rendering = self.window.render(keyframe.look.view)
         _, d_colour, d_depth, d_alpha = keyframe.loss(rendering, self.config.fit)
-        slope = gradients(rendering, d_colour, d_depth, d_alpha)
-        adam.step(
-            self.window.gaussians, slope.gaussians, self.window.moments, self.window.steps, rendering.seen,
-            self.config.rates,
-        )  # fmt: skip
+        slope = self.window.fit(rendering, self.config.rates, d_colour, d_depth, d_alpha)
         self._observe(keyframe, rendering, slope)
 
     def _observe(self, keyframe: Keyframe, rendering: Rendering, slope: Gradients) -> None:

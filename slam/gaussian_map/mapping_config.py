@@ -7,8 +7,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from slam.gaussian_map.adam import LearningRates
+from slam.gaussian_map.map_config import GaussianMapConfig
 from slam.gaussian_map.refine import RefineConfig
 from slam.gaussian_map.seeding import SeedConfig
+from slam.gpu import Backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,10 @@ class KeyframeConfig:
     """... or turned so far, degrees."""
     fitted_together: int = 4
     """So many of the last keyframes are fitted together."""
+    least_taken: int = 3
+    """After so many keyframes the map is good enough to look for a pose by it, ..."""
+    least_gaussians: int = 5000
+    """... or where so many Gaussians were there before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,8 @@ class FitConfig:
 class MappingConfig:
     """Everything the mapper can be told."""
 
+    backend: Backend = "auto"
+    """What renders and fits: cpu, cuda, or cuda where there is a device."""
     scale: float = 0.5
     """Of the pictures' resolution."""
     hold_out: int = 0
@@ -65,6 +73,8 @@ class MappingConfig:
     """Keyframes between two looks at what to split, merge and prune."""
     windowed: bool = True
     """Keep what the keyframes see in a contiguous window; else all of the map."""
+    map: GaussianMapConfig = field(default_factory=GaussianMapConfig)
+    """Which cells there are."""
     keyframes: KeyframeConfig = field(default_factory=KeyframeConfig)
     """Which pictures are taken."""
     seeding: SeedConfig = field(default_factory=SeedConfig)

@@ -48,10 +48,10 @@ class RefineConfig:
     """... and their means within this of one plane, in sides of the coarser cell."""
     least_opacity: float = 0.02
     """Fainter ones are let go."""
-    largest_sigma: float = 8.0
-    """Those with a standard deviation above this are let go, in sides of their cell ..."""
+    largest_sigma_m: float = 20.0
+    """Those with a standard deviation above this are let go, metres (what stands for the sky may be large) ..."""
     least_sigma_m: float = 5e-4
-    """... and those with none above this, metres."""
+    """... and those with none above this."""
     turn_deg: float = 5.0
     """Where the plane under Gaussians was split, those off the new plane's normal by more are turned, degrees."""
 
@@ -121,9 +121,12 @@ def worthless(gaussian_map: GaussianMap, config: RefineConfig, rows: Rows) -> Ro
     """Which of these rows to let go: too faint, or of no sensible size."""
     values = gaussian_map.take(rows)
     sigma = np.exp(values.log_scales.max(axis=1, initial=-np.inf))
-    largest = config.largest_sigma * gaussian_map.side_of(gaussian_map.levels[rows])
     sound = np.isfinite(values.means).all(axis=1) & np.isfinite(values.quats).all(axis=1)
-    sound &= (sigma >= config.least_sigma_m) & (sigma <= largest) & (values.opacities() >= config.least_opacity)
+    sound &= (
+        (sigma >= config.least_sigma_m)
+        & (sigma <= config.largest_sigma_m)
+        & (values.opacities() >= config.least_opacity)
+    )
     return rows[~sound][: config.max_refined]
 
 

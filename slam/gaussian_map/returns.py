@@ -141,14 +141,10 @@ def seen_from(points: NDArray[np.float64], view: View, nearest_m: float = 0.5, r
     depth = np.full((view.height, view.width), np.inf, np.float32)
     owner = np.full(depth.shape, -1, np.int32)
     R, t, K = view.T_camera_world[:3, :3], view.T_camera_world[:3, 3], view.K
-    _project(
-        points, np.ascontiguousarray(R), t.copy(), K[0, 0], K[1, 1], K[0, 2], K[1, 2], nearest_m, depth, owner
-    )
+    _project(points, np.ascontiguousarray(R), t.copy(), K[0, 0], K[1, 1], K[0, 2], K[1, 2], nearest_m, depth, owner)
     _hide(depth, owner, reach_px, max(1, reach_px // 2), 0.2)
     rows, columns = np.nonzero(owner >= 0)
-    return Returns(
-        rows.astype(np.int32), columns.astype(np.int32), depth[rows, columns], points[owner[rows, columns]]
-    )
+    return Returns(rows.astype(np.int32), columns.astype(np.int32), depth[rows, columns], points[owner[rows, columns]])
 
 
 @njit(cache=True)
@@ -196,7 +192,9 @@ def surfaces(returns: Returns, plane_map: PlaneMap) -> tuple[NDArray[np.float64]
 
 
 @njit(cache=True)
-def _complete(distance, owner, depths, points, normals, known, R, t, rays_x, rays_y, reach_px, most_change, out, normal):
+def _complete(
+    distance, owner, depths, points, normals, known, R, t, rays_x, rays_y, reach_px, most_change, out, normal
+):
     """Depth of each pixel by the plane of its nearest return; 0 where there is none near enough."""
     for i in range(out.shape[0]):
         for j in range(out.shape[1]):

@@ -256,11 +256,13 @@ class GaussianMap:
             (M,) ascending rows; -1 - node for a stand-in. Stand-ins are to be rendered (``take``), not optimised.
         """
         self.settle()
-        s, out = self._storage, np.empty(len(self), np.int64)
-        shapes = (s.columns.values.means, s.columns.values.log_scales)
+        s, out = self._storage, np.empty(2 * len(self), np.int64)
+        common = (self.plane_map.arrays, s.rows, (s.columns.values.means, s.columns.values.log_scales))
         limits = (self._voxel, float(reach_m), 1.5 * self._voxel / 2**s.coarsest, float(detail_px))
-        n = traversal.visible(self.plane_map.arrays, s.rows, shapes, traversal.frusta(views), *limits, out)
-        return np.sort(out[:n])
+        frustum = traversal.frusta(views)
+        n = traversal.visible(*common, frustum, *limits, out)
+        n = traversal.large_seen(*common, frustum, *limits, out, n)
+        return np.unique(out[:n])
 
     def gaussians(self) -> Gaussians:
         """All, also those in the archive: those in memory by row, then the regions in order. No stand-ins."""

@@ -12,6 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from slam import morton
+from slam.gaussian_map.leaves import DEAD, TAKEN
 from slam.octree import BELOW, DEPTH, FIRST
 from slam.splatting import NEAR_M
 from slam.splatting.view import View
@@ -124,6 +125,28 @@ def visible(a, rows, values, frustum, voxel, reach, margin, detail_px, out):
                     centres[top, 1] = y + (0.25 if octant & 2 else -0.25) * side
                     centres[top, 2] = z + (0.25 if octant & 1 else -0.25) * side
                     top += 1
+    return n
+
+
+@njit(cache=True)
+def large_seen(a, rows, values, frustum, voxel, reach, margin, detail_px, out, n):
+    """Append those that stick out of their nodes by more than ``margin`` and may be seen, some for a second time.
+
+    Not those in leaves that appear smaller than ``detail_px``, for which others stand.
+    """
+    means, log_scales = values
+    least = math.log(margin / SIGMAS)
+    for row in range(rows.counters[TAKEN]):
+        largest = max(log_scales[row, 0], log_scales[row, 1], log_scales[row, 2])
+        if rows.levels[row] == DEAD or not largest > least:
+            continue
+        x, y, z = means[row, 0], means[row, 1], means[row, 2]
+        side = voxel / (1 << a.meta[rows.nodes[row], DEPTH])
+        if detail_px > 0.0 and _size_px(frustum[1], x, y, z, side) < detail_px:
+            continue
+        if _seen(frustum[0], frustum[1], x, y, z, SIGMAS * math.exp(largest), reach) > 0:
+            out[n] = row
+            n += 1
     return n
 
 
