@@ -201,7 +201,7 @@ def test_a_gaussian_that_sticks_out_into_the_view_is_found():
 
 def test_a_gaussian_far_larger_than_its_voxel_is_found_from_where_it_reaches():
     gaussian_map = empty_map()
-    gaussian_map.add(some(np.array([[10.0, 12.0, 0.0]]), sigma=(2.0, 2.0, 2.0)), full(1, 5), 0)
+    gaussian_map.add(some(np.array([[10.0, 12.0, 0.0]]), sigma=(2.5, 2.5, 2.5)), full(1, 5), 0)
     gaussian_map.add(some(scattered(200), sigma=(0.2, 0.2, 0.01)), full(200, 4), 0)
     rows = gaussian_map.visible([looking()], 30.0)
     assert 0 in rows and (np.diff(rows) > 0).all() and 0 in gaussian_map.visible([looking()], 30.0, 1.5)
