@@ -65,11 +65,11 @@ def ours_ms(found: Device, count: int, wait: Callable[[], Any], repeats: int = R
     moments = tuple(Gaussians(*(found.xp.zeros(array.shape, np.float32) for array in values)) for _ in range(2))
     steps = found.xp.zeros(count, np.int32)
     shown = rasteriser.render(values, view)
-    slope = rasteriser.gradients_on_device(shown, shown.colour, shown.depth)
+    slope = rasteriser.gradients_on_device(shown, shown.colour, shown.alpha)
     seen = shown.weights > 0.0
     stages: tuple[Callable[[], Any], ...] = (
         lambda: rasteriser.render(values, view),
-        lambda: rasteriser.gradients_on_device(shown, shown.colour, shown.depth),
+        lambda: rasteriser.gradients_on_device(shown, shown.colour, shown.alpha),
         lambda: step(found, values, slope.gaussians, (moments[0], moments[1]), steps, seen, rates),
     )
     return [median_ms(stage, wait, repeats) for stage in stages]
@@ -79,7 +79,7 @@ def cpu_ms(count: int) -> list[float]:
     """Rendering and gradients by the CPU's rasteriser, one thread."""
     values, view = splat_scene.street(count), splat_scene.camera()
     shown = render(values, view)
-    stages = (lambda: render(values, view), lambda: gradients(shown, shown.colour, shown.depth))
+    stages = (lambda: render(values, view), lambda: gradients(shown, shown.colour, shown.alpha))
     return [median_ms(stage, lambda: None, 5) for stage in stages]
 
 

@@ -61,7 +61,7 @@ def held(coefficients: int) -> list[Bytes]:
     picture = 4 * (CHANNELS + 1)
     return [
         Bytes("values, Adam's two moments, counts of steps", gaussian=3 * parameters + 4),
-        Bytes("splats, counts and ends of entries, weights", gaussian=4 * COLUMNS + 12),
+        Bytes("splats, depths, counts and ends of entries, weights", gaussian=4 * COLUMNS + 16),
         Bytes("gradients, sums over pixels, turn, norm on the screen", gaussian=parameters + 4 * SUMS + 16),
         Bytes("tile lists: key, owner, order, member", entry=8 + 4 + 8 + 4),
         Bytes("the sort's room", entry=2 * 16),
@@ -75,8 +75,8 @@ def moved(coefficients: int) -> list[Bytes]:
     parameters, splat, picture = 4 * (11 + 3 * coefficients), 4 * COLUMNS, 4 * (CHANNELS + 1)
     gathered = splat + 4 + 8
     return [
-        Bytes("projection", gaussian=parameters + splat),
-        Bytes("tiles: counts, ends, entries", gaussian=2 * splat + 16, entry=12),
+        Bytes("projection", gaussian=parameters + splat + 4),
+        Bytes("tiles: counts, ends, entries", gaussian=2 * splat + 20, entry=12),
         Bytes("sort of 64-bit keys with 64-bit places, 8 passes", entry=8 * 2 * 16),
         Bytes("tiles: starts, members", entry=8 + 8 + 4 + 4),
         Bytes("rasteriser, forward", entry=gathered + 8, pixel=picture),

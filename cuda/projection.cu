@@ -23,13 +23,13 @@ struct alignas(16) Splat {
     float x, y;                          // centre, px
     float across, shear, along;          // the completed square
     float opacity, red, green, blue;     // opacity 0: not on the screen
-    float depth, nx, ny, nz;             // m_z, m; normal in the camera frame
+    float offset, nx, ny, nz;            // -n . m, m; normal n in the camera frame
     float half_width, half_height;       // of the ellipse alpha = LEAST_ALPHA, px
     float reach2;                        // -2 times the exponent there
 };
 
 // Columns of the sums over a splat's pixels, where h = (dL/da) a, r = dx - shear dy: h, h r, h dy, h r^2, h r dy,
-// h dy^2; then of weights times slopes of colour (3), depth and normal (3). See cuda/rasterise.cu.
+// h dy^2; then of weights times slopes of colour (3), offset and normal (3). See cuda/rasterise.cu.
 constexpr int SUMS = 13;
 
 // The camera in single precision, as uploaded: one float after another.
@@ -178,16 +178,18 @@ __device__ bool outlined(Vec m, Flat flat, float logit, const Lens& lens, Splat&
     const float u = lens.fx * m.x / m.z + lens.cx + 0.5f, v = lens.fy * m.y / m.z + lens.cy + 0.5f;
     if (!(u + wide >= 0.5f && u - wide <= lens.width - 0.5f)) return false;
     if (!(v + high >= 0.5f && v - high <= lens.height - 0.5f)) return false;
-    splat = {u, v, yy / det, xy / yy, 1.0f / yy, opacity, 0.0f, 0.0f, 0.0f, m.z, 0.0f, 0.0f, 0.0f, wide, high, reach2};
+    splat = {u,    v,    yy / det, xy / yy, 1.0f / yy, opacity, 0.0f, 0.0f,
+             0.0f, 0.0f, 0.0f,     0.0f,    0.0f,      wide,    high, reach2};
     return true;
 }
 
-// Splats of n Gaussians (see slam/splatting/gaussians.py); harmonics (n, count, 3). pose: R (3, 3) and t (3) of
-// T_camera_world.
+// Splats of n Gaussians (see slam/splatting/gaussians.py) and their depths m_z; harmonics (n, count, 3). pose: R (3, 3)
+// and t (3) of T_camera_world.
 extern "C" __global__ void __launch_bounds__(256, 4)
 project_forward(const float* __restrict__ means, const float* __restrict__ quats, const float* __restrict__ log_scales,
                 const float* __restrict__ logits, const float* __restrict__ harmonics, int count, int n,
-                const double* __restrict__ pose, const Lens* __restrict__ lens, Splat* __restrict__ splats) {
+                const double* __restrict__ pose, const Lens* __restrict__ lens, Splat* __restrict__ splats,
+                float* __restrict__ depths) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n) return;
     Splat splat = {};
@@ -205,6 +207,7 @@ project_forward(const float* __restrict__ means, const float* __restrict__ quats
             splat.green = fmaxf(0.0f, colour.y);
             splat.blue = fmaxf(0.0f, colour.z);
             const Vec axis = axis_of(axes, thinnest(log_scale)), normal = towards_camera(axis, m) * axis;
+            splat.offset = -dot(normal, m);
             splat.nx = normal.x;
             splat.ny = normal.y;
             splat.nz = normal.z;
@@ -214,6 +217,7 @@ project_forward(const float* __restrict__ means, const float* __restrict__ quats
         }
     }
     splats[i] = splat;
+    depths[i] = m.z;
 }
 
 // Gradient by the quaternion as it is stored, from that by the columns of Q (world frame): dQ/dq, then
@@ -290,20 +294,23 @@ project_backward(const float* __restrict__ means, const float* __restrict__ quat
     store(to_log_scales, i, {dot(first, axes.first), dot(second, axes.second), dot(third, axes.third)});
 
     const int k = thinnest(log_scale);
-    const Vec to_normal = towards_camera(axis_of(axes, k), m) * Vec{g[10], g[11], g[12]}, none = {0.0f, 0.0f, 0.0f};
-    first = first + (k == 0 ? to_normal : none);
-    second = second + (k == 1 ? to_normal : none);
-    third = third + (k == 2 ? to_normal : none);
+    // The offset is -n . m.
+    const Vec axis = axis_of(axes, k), none = {0.0f, 0.0f, 0.0f};
+    const float sign = towards_camera(axis, m), to_offset = sign * g[9];
+    const Vec to_axis = sign * Vec{g[10], g[11], g[12]} - to_offset * m;
+    first = first + (k == 0 ? to_axis : none);
+    second = second + (k == 1 ? to_axis : none);
+    third = third + (k == 2 ? to_axis : none);
     quaternion_slope(q, turned_back(lens->R, first), turned_back(lens->R, second), turned_back(lens->R, third),
                      to_quats + 4 * i);
 
-    // m enters by the centre, the depth, the scale of J and, where they are not clamped, the slants in J.
+    // m enters by the centre, the offset, the scale of J and, where they are not clamped, the slants in J.
     const Vec deep = {scale.x * axes.first.z, scale.y * axes.second.z, scale.z * axes.third.z};
     const float a = m.x / m.z, c = m.y / m.z;
     const float to_a = lens->fx * to_u - (a == flat.a ? dot(tx, deep) : 0.0f);
     const float to_c = lens->fy * to_v - (c == flat.c ? dot(ty, deep) : 0.0f);
-    const Vec to_m = {to_a / m.z, to_c / m.z,
-                      g[9] - (dot(to_p, flat.p) + dot(to_q, flat.q) + to_a * a + to_c * c) / m.z};
+    const float to_z = -(dot(to_p, flat.p) + dot(to_q, flat.q) + to_a * a + to_c * c);
+    const Vec to_m = 1.0f / m.z * Vec{to_a, to_c, to_z} - to_offset * axis;
     store(to_means, i, turned_back(lens->R, to_m) + by_sight);
     const Vec by_axes = cross(axes.first, first) + cross(axes.second, second) + cross(axes.third, third);
     store(to_turn, i, cross(m, to_m) + by_axes);

@@ -4,7 +4,7 @@
 // slam/splatting/rasterise.py. A block is a tile of 16 x 16 pixels, a warp 8 x 4 of them, a thread one.
 //
 //   a = min(MOST_ALPHA, opacity exp(-(across r^2 + along dy^2) / 2)),  r = dx - shear dy
-//   T = 1; front to back: if T (1 - a) < LEAST_LIGHT: stop; w = T a; picture += w (colour, depth, normal); T *= 1 - a
+//   T = 1; front to back: if T (1 - a) < LEAST_LIGHT: stop; w = T a; picture += w (colour, offset, normal); T *= 1 - a
 //
 // The way back runs front to back as well: with v = sum over channels of value times slope and B what is behind,
 // dL/da = T v - B / (1 - a), where B is the pixel's whole less what was passed.
@@ -15,17 +15,17 @@
 constexpr int TILE = 16;
 constexpr float MOST_ALPHA = 0.99f;
 constexpr float LEAST_ALPHA = 1.0f / 255.0f;
-constexpr float LEAST_LIGHT = 1e-4f;
+constexpr float LEAST_LIGHT = 0.9e-4f;
 
 constexpr int WARPS = TILE * TILE / 32;
 constexpr unsigned EVERYONE = 0xFFFFFFFFu;
-constexpr int CHANNELS = 7;  // colour (3), depth, normal (3)
+constexpr int CHANNELS = 7;  // colour (3), offset, normal (3)
 constexpr int SUMS = 13;     // h, h r, h dy, h r^2, h r dy, h dy^2, and the channels' weights times slopes
 
 constexpr int FORWARD_BATCH = 128, BACKWARD_BATCH = 32;  // splats that a block keeps in shared memory
 
 struct alignas(16) Splat {
-    float x, y, across, shear, along, opacity, red, green, blue, depth, nx, ny, nz, half_width, half_height, reach2;
+    float x, y, across, shear, along, opacity, red, green, blue, offset, nx, ny, nz, half_width, half_height, reach2;
 };
 
 struct Pixel {
@@ -65,7 +65,7 @@ rasterise_forward(const Splat* __restrict__ splats, const int* __restrict__ star
     const Pixel pixel = own_pixel(columns, width, height);
     const int end = starts[blockIdx.x + 1];
     bool alive = pixel.inside;
-    float light = 1.0f, red = 0.0f, green = 0.0f, blue = 0.0f, depth = 0.0f, nx = 0.0f, ny = 0.0f, nz = 0.0f;
+    float light = 1.0f, red = 0.0f, green = 0.0f, blue = 0.0f, offset = 0.0f, nx = 0.0f, ny = 0.0f, nz = 0.0f;
     for (int first = starts[blockIdx.x]; first < end; first += FORWARD_BATCH) {
         if (__syncthreads_count(alive) == 0) break;
         const int size = min(FORWARD_BATCH, end - first);
@@ -84,7 +84,7 @@ rasterise_forward(const Splat* __restrict__ splats, const int* __restrict__ star
                     red += weight * s.red;
                     green += weight * s.green;
                     blue += weight * s.blue;
-                    depth += weight * s.depth;
+                    offset += weight * s.offset;
                     nx += weight * s.nx;
                     ny += weight * s.ny;
                     nz += weight * s.nz;
@@ -106,7 +106,7 @@ rasterise_forward(const Splat* __restrict__ splats, const int* __restrict__ star
     out[0] = red + light * background[0];
     out[1] = green + light * background[1];
     out[2] = blue + light * background[2];
-    out[3] = depth;
+    out[3] = offset;
     out[4] = nx;
     out[5] = ny;
     out[6] = nz;
@@ -165,7 +165,7 @@ rasterise_backward(const Splat* __restrict__ splats, const int* __restrict__ sta
                 if (adds) {
                     const float weight = light * a;
                     const float value = s.red * slope[0] + s.green * slope[1] + s.blue * slope[2] +
-                                        s.depth * slope[3] + s.nx * slope[4] + s.ny * slope[5] + s.nz * slope[6];
+                                        s.offset * slope[3] + s.nx * slope[4] + s.ny * slope[5] + s.nz * slope[6];
                     rest -= weight * value;
                     // A clamped alpha passes nothing on.
                     const float h = at.full < MOST_ALPHA ? a * (light * value - rest / (1.0f - a)) : 0.0f;

@@ -7,7 +7,7 @@ constexpr int TILE = 16;
 constexpr float SLACK_PX = 0.01f;  // so that no rounding loses a pixel; pixels beyond the ellipse get nothing anyway
 
 struct alignas(16) Splat {
-    float x, y, across, shear, along, opacity, red, green, blue, depth, nx, ny, nz, half_width, half_height, reach2;
+    float x, y, across, shear, along, opacity, red, green, blue, offset, nx, ny, nz, half_width, half_height, reach2;
 };
 
 struct Span {
@@ -52,14 +52,15 @@ tile_count(const Splat* __restrict__ splats, int n, int columns, int rows, int* 
     counts[i] = count;
 }
 
-// Keys (tile above, bits of the depth below) and owners of all entries; `ends` are the running sums of `counts`.
+// Keys (tile above, bits of the depth m_z below) and owners of all entries; `ends` are the running sums of `counts`.
 extern "C" __global__ void __launch_bounds__(256)
-tile_entries(const Splat* __restrict__ splats, int n, int columns, int rows, const int* __restrict__ counts,
-             const int* __restrict__ ends, unsigned long long* __restrict__ keys, int* __restrict__ owners) {
+tile_entries(const Splat* __restrict__ splats, const float* __restrict__ depths, int n, int columns, int rows,
+             const int* __restrict__ counts, const int* __restrict__ ends, unsigned long long* __restrict__ keys,
+             int* __restrict__ owners) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n || counts[i] == 0) return;
     const Splat splat = splats[i];
-    const unsigned long long depth = __float_as_uint(splat.depth);
+    const unsigned long long depth = __float_as_uint(depths[i]);
     const Span high = spanned(splat.y - splat.half_height, splat.y + splat.half_height, rows);
     const int end = ends[i];
     int e = end - counts[i];

@@ -73,12 +73,12 @@ def anchors_of(
     cover = np.maximum(gaussian_filter(known, blur_px), 1e-3)
     grey = gaussian_filter(rendering.colour @ GREY / np.maximum(rendering.alpha, 1e-3) * known, blur_px) / cover
     slope_v, slope_u = np.gradient(grey)
-    strength = np.hypot(slope_u, slope_v) * (known > 0.0) * (cover > 0.95)
+    depth = rendering.expected_depth(config.least_alpha)
+    strength = np.hypot(slope_u, slope_v) * np.isfinite(depth) * (cover > 0.95)
     rows, columns = _picked(strength, config.pixels)
-    depth = rendering.expected_depth(0.1)[rows, columns].astype(np.float64)
     K, T = view.K, np.linalg.inv(view.T_camera_world)
     rays = np.stack([(columns - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1], np.ones(len(rows))], axis=1)
-    points = (rays * depth[:, None]) @ T[:3, :3].T + T[:3, 3]
+    points = (rays * depth[rows, columns, None].astype(np.float64)) @ T[:3, :3].T + T[:3, 3]
     known_error = reference.at(points, blur_px) if reference is not None else np.float32(0.0)
     return Anchors(
         points,

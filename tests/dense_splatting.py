@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from slam.splatting import BLUR_PX2, LEAST_ALPHA, LEAST_LIGHT, MARGIN, MOST_ALPHA, NEAR_M
+from slam.splatting import BLUR_PX2, LEAST_ALPHA, LEAST_COSINE, LEAST_LIGHT, MARGIN, MOST_ALPHA, NEAR_M
 from slam.splatting.gaussians import C0, Gaussians
 from slam.splatting.view import View
 
@@ -22,10 +22,14 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class Dense:
-    """The pictures as tensors, and the leaves that gradients reach: parameters and the pose [phi, rho]."""
+    """The pictures as tensors, and the leaves that gradients reach: parameters and the pose [phi, rho].
+
+    ``depth`` is the expected depth, 0 where the blended plane has none.
+    """
 
     colour: torch.Tensor
     depth: torch.Tensor
+    offset: torch.Tensor
     normal: torch.Tensor
     alpha: torch.Tensor
     contribution: torch.Tensor
@@ -120,7 +124,9 @@ def render(gaussians: Gaussians, view: View, background=(0.0, 0.0, 0.0), dtype=t
     spread = axes * log_scales.exp()[:, None]
     C = screen_covariances(m, spread @ spread.transpose(1, 2), view)
     centres = torch.stack([view.K[k, k] * m[:, k] / m[:, 2] + view.K[k, 2] + 0.5 for k in range(2)], -1)
-    values = torch.cat([_colours(leaves, order, R, R0, t), m[:, 2:], _normals(axes, log_scales, m)], 1)
+    normals = _normals(axes, log_scales, m)
+    offsets = -(normals * m).sum(1, keepdim=True)
+    values = torch.cat([_colours(leaves, order, R, R0, t), offsets, normals], 1)
     opacities = torch.sigmoid(leaves.logits[order])
     pixels = torch.stack(torch.meshgrid(torch.arange(view.height), torch.arange(view.width), indexing="ij"), -1)
     pixels = pixels.reshape(-1, 2).flip(-1).to(dtype) + 0.5
@@ -130,10 +136,20 @@ def render(gaussians: Gaussians, view: View, background=(0.0, 0.0, 0.0), dtype=t
     size = (view.height, view.width)
     contribution = torch.zeros(gaussians.size, dtype=dtype)
     contribution[order] = sum(part[2] for part in parts).detach()
+    depth = _depths(pixels, channels[:, 3], channels[:, 4:], 1 - light, view)
     return Dense(
-        colour.reshape(*size, 3), channels[:, 3].reshape(size), channels[:, 4:].reshape(*size, 3),
+        colour.reshape(*size, 3), depth.reshape(size), channels[:, 3].reshape(size), channels[:, 4:].reshape(*size, 3),
         (1 - light).reshape(size), contribution, leaves, pose,
     )  # fmt: skip
+
+
+def _depths(pixels, offset, normal, alpha, view: View) -> torch.Tensor:
+    """(P,) where the rays through pixels (P, 2) meet the blended plane, 0 where that is all but edge on."""
+    f, c = torch.as_tensor(view.K[[0, 1], [0, 1]]), torch.as_tensor(view.K[:2, 2])
+    rays = torch.cat([(pixels - 0.5 - c) / f, torch.ones_like(pixels[:, :1])], 1).to(pixels.dtype)
+    facing = -(normal * rays).sum(1)
+    known = facing > LEAST_COSINE * alpha * rays.norm(dim=1)
+    return torch.where(known, offset / torch.where(known, facing, torch.ones_like(facing)), torch.zeros_like(facing))
 
 
 def _colours(leaves: Gaussians, order, R, R0, t) -> torch.Tensor:

@@ -76,7 +76,7 @@ def windows(device, count: int = 40) -> tuple[CudaWindow, CpuWindow]:
 
 def fitted(window: CudaWindow | CpuWindow, view: View) -> None:
     shown = window.render(view)
-    window.fit(shown, RATES, shown.colour - 0.5, 0.1 * shown.depth)
+    window.fit(shown, RATES, shown.colour - 0.5, 0.1 * shown.alpha)
 
 
 def assert_same(ours: Gaussians, theirs: Gaussians) -> None:

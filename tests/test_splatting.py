@@ -4,9 +4,10 @@
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from slam.errors import SlamError
-from slam.splatting import LEAST_LIGHT, MOST_ALPHA
+from slam.splatting import MOST_ALPHA
 from slam.splatting.gaussians import Gaussians, concatenated
 from slam.splatting.rendering import gradients, render
 from slam.splatting.tiles import depth_order
@@ -27,24 +28,27 @@ def slopes_of(rendering, seed=0):
 
 def all_finite(rendering):
     g = gradients(rendering, *slopes_of(rendering))
-    pictures = (rendering.colour, rendering.depth, rendering.normal, rendering.alpha)
+    pictures = (rendering.colour, rendering.offset, rendering.normal, rendering.alpha)
     return all(np.isfinite(array).all() for array in (*pictures, *g.gaussians, g.pose, g.screen))
 
 
-def test_a_gaussian_on_the_axis_shows_its_colour_depth_and_normal_in_the_middle():
+def test_a_gaussian_on_the_axis_shows_its_colour_and_normal_in_the_middle():
     drawn = render(one(), CENTRED)
     assert np.allclose(drawn.alpha[12, 20], 0.8, atol=1e-5)
     assert np.allclose(drawn.colour[12, 20], [0.8, 0.4, 0.2], atol=1e-5)
-    assert np.allclose(drawn.depth[12, 20], 4.0, atol=1e-4)
     # A ball: of its equal axes the first, x, is the normal.
     assert np.allclose(np.abs(drawn.normal[12, 20]), [0.8, 0, 0], atol=1e-5)
     assert np.allclose(drawn.colour, drawn.colour[:, ::-1], atol=1e-6)
     assert np.allclose(drawn.contribution, drawn.alpha.sum(), rtol=1e-5)
 
 
+def disc(scale=0.1, **of) -> Gaussians:
+    """Facing the camera."""
+    return one(**of)._replace(log_scales=np.log(np.array([[scale, scale, 0.1 * scale]], np.float32)))
+
+
 def test_the_normal_is_the_thinnest_axis_turned_towards_the_camera():
-    disc = one()._replace(log_scales=np.log(np.array([[0.1, 0.1, 0.01]], np.float32)))
-    drawn = render(disc, CENTRED)
+    drawn = render(disc(), CENTRED)
     assert np.allclose(drawn.normal[12, 20] / drawn.alpha[12, 20], [0, 0, -1], atol=1e-5)
 
 
@@ -58,25 +62,58 @@ def test_nothing_to_see_leaves_the_background():
 
 
 def test_expected_depth_is_that_of_the_surface_where_there_is_one():
-    drawn = render(one(scale=1.0, opacity=0.9), CENTRED)
+    drawn = render(disc(scale=1.0, opacity=0.9), CENTRED)
     depth = drawn.expected_depth(0.5)
     assert np.allclose(depth[drawn.alpha >= 0.5], 5.0, atol=1e-4)
     assert np.isnan(depth[drawn.alpha < 0.5]).all() and (drawn.alpha < 0.5).any()
 
 
+def slanted_wall(spacing: float, size: float, cosine: float):
+    """Discs on the plane through (0, 0, 10) whose normal the camera's axis meets at this cosine, and the plane."""
+    normal = np.array([-np.sqrt(1.0 - cosine**2), 0.0, -cosine])
+    along = np.array([-normal[2], 0.0, normal[0]])
+    a, b = np.meshgrid(np.arange(-9.0, 9.0, spacing), np.arange(-4.0, 4.0, spacing))
+    means = [0, 0, 10.0] + a.reshape(-1, 1) * along + b.reshape(-1, 1) * np.array([0.0, 1.0, 0.0])
+    turn = Rotation.from_matrix(np.column_stack([along, np.cross(normal, along), normal])).as_quat()
+    count = len(means)
+    wall = as_gaussians(
+        means, np.tile(turn, (count, 1)), np.log(np.tile([size, size, 0.01], (count, 1))), np.full(count, 1.0),
+        np.zeros((count, 1, 3)),
+    )  # fmt: skip
+    return wall, normal
+
+
+@pytest.mark.parametrize("size", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("cosine", [0.1, 0.3, 1.0])
+def test_the_expected_depth_of_a_wall_seen_at_a_grazing_angle_is_that_of_the_wall(size, cosine):
+    wall, normal = slanted_wall(0.1, size, cosine)
+    depth = render(wall, CENTRED).expected_depth()
+    y, x = np.mgrid[:25, :41]
+    facing = normal[0] * (x - 20.0) / 40.0 + normal[1] * (y - 12.0) / 40.0 + normal[2]
+    known = np.isfinite(depth)
+    assert known.sum() > 200
+    assert np.abs(depth * facing / (10.0 * normal[2]) - 1.0)[known].max() < 0.005
+
+
+def test_a_surface_seen_edge_on_has_no_depth():
+    wall, _ = slanted_wall(0.1, 0.3, 0.01)
+    drawn = render(wall, CENTRED)
+    assert drawn.alpha[12, 20] > 0.5 and np.isnan(drawn.expected_depth()[12, 20])
+
+
 def test_what_lies_in_front_hides_what_lies_behind():
-    wall = concatenated([one(mean=(0, 0, z), scale=2.0, opacity=0.7) for z in (3.0, 2.0, 2.5, 4.0)])
+    wall = concatenated([disc(mean=(0, 0, z), scale=2.0, opacity=0.7) for z in (3.0, 2.0, 2.5, 4.0)])
     drawn = render(wall, CENTRED)
     assert np.array_equal(np.argsort(-drawn.contribution), [1, 2, 0, 3])
-    assert np.isclose(drawn.depth[12, 20], 0.7 * (2.0 + 0.3 * 2.5 + 0.09 * 3.0 + 0.027 * 4.0), rtol=1e-4)
+    assert np.isclose(drawn.offset[12, 20], 0.7 * (2.0 + 0.3 * 2.5 + 0.09 * 3.0 + 0.027 * 4.0), rtol=1e-4)
+    assert np.isclose(drawn.expected_depth()[12, 20], drawn.offset[12, 20] / drawn.alpha[12, 20], rtol=1e-4)
 
 
 def test_light_ends_before_it_falls_below_the_least_and_no_gaussian_is_wholly_opaque():
     wall = concatenated([one(mean=(0, 0, z), scale=50.0, opacity=0.9999) for z in (2.0, 3.0, 4.0)])
     drawn = render(wall, CENTRED)
-    # The second would leave (1 - MOST_ALPHA)^2, which rounds to one side of LEAST_LIGHT or the other.
-    assert drawn.alpha.max() <= 1.0 - 0.99 * LEAST_LIGHT and drawn.alpha.min() >= MOST_ALPHA - 1e-6
-    assert not drawn.seen[2]
+    assert np.allclose(1.0 - drawn.alpha, (1.0 - MOST_ALPHA) ** 2, rtol=1e-2)
+    assert drawn.seen.tolist() == [True, True, False]
 
 
 def test_a_gaussian_wholly_hidden_is_not_seen():

@@ -17,10 +17,13 @@ RIM = 0.05
 """Finite differences also see the ellipse's rim move, where alpha ends at LEAST_ALPHA; gradients leave that out."""
 
 
-def slopes(height, width, seed=1):
+def slopes(drawn, seed=1):
+    """By colour, expected depth, alpha and normal; by depth only where a loss would ask for it."""
     rng = np.random.default_rng(seed)
+    height, width = drawn.alpha.shape
     shapes = ((height, width, 3), (height, width), (height, width), (height, width, 3))
-    return [rng.normal(size=shape).astype(np.float32) for shape in shapes]
+    d_colour, d_depth, d_alpha, d_normal = (rng.normal(size=shape).astype(np.float32) for shape in shapes)
+    return d_colour, d_depth * np.isfinite(drawn.expected_depth(0.3)), d_alpha, d_normal
 
 
 def apart(found, expected):
@@ -45,9 +48,9 @@ def test_pictures_and_gradients_are_those_of_the_dense_oracle(coefficients, size
     dense, at = oracle(), view(70, 45)
     scene = strewn(200, at, sizes_px, most_opacity, coefficients, seed=coefficients)
     ours, theirs = render(scene, at, BACKGROUND), dense.render(scene, at, BACKGROUND)
-    for name in ("colour", "depth", "normal", "alpha", "contribution"):
+    for name in ("colour", "offset", "normal", "alpha", "contribution"):
         assert apart(getattr(ours, name), getattr(theirs, name).detach().numpy()) < 1e-4, name
-    found, (by_leaf, by_pose) = gradients(ours, *slopes(45, 70)), theirs.gradients(*slopes(45, 70))
+    found, (by_leaf, by_pose) = gradients(ours, *slopes(ours)), theirs.gradients(*slopes(ours))
     for name, a, b in zip(Gaussians._fields, found.gaussians, by_leaf, strict=True):
         assert apart(a, b) < 1e-4, name
     assert apart(found.pose, by_pose) < 1e-4
@@ -59,7 +62,7 @@ def test_gaussians_beyond_the_clamp_of_the_jacobian_have_the_oracles_gradients()
     scene = strewn(300, View(200, 140, at.K - [[0, 0, -60], [0, 0, -40], [0, 0, 0]], POSE), (3.0, 25.0), seed=3)
     ours, theirs = render(scene, beside), dense.render(scene, beside)
     assert apart(ours.colour, theirs.colour.detach().numpy()) < 1e-4
-    found, (by_leaf, by_pose) = gradients(ours, *slopes(35, 50)), theirs.gradients(*slopes(35, 50))
+    found, (by_leaf, by_pose) = gradients(ours, *slopes(ours)), theirs.gradients(*slopes(ours))
     for name, a, b in zip(Gaussians._fields, found.gaussians, by_leaf, strict=True):
         assert apart(a, b) < 1e-4, name
     assert apart(found.pose, by_pose) < 1e-4
@@ -67,17 +70,28 @@ def test_gaussians_beyond_the_clamp_of_the_jacobian_have_the_oracles_gradients()
 
 def loss_of(scene, at, d):
     drawn = render(scene, at, BACKGROUND)
-    pictures = (drawn.colour, drawn.depth, drawn.alpha, drawn.normal)
+    pictures = (drawn.colour, np.nan_to_num(drawn.expected_depth(0.0)), drawn.alpha, drawn.normal)
     return sum(float((p.astype(np.float64) * s).sum()) for p, s in zip(pictures, d, strict=True))
 
 
 def smooth_scene(at):
-    """Few, large and faint: no threshold is crossed but at the ellipses' rims, which a smooth loss hardly sees."""
-    scene = strewn(6, at, (4.0, 8.0), 0.4, 4, seed=5)
+    """Few, large and faint: no threshold is crossed but at the ellipses' rims, which a smooth loss hardly sees.
+
+    Discs at 5 to 8 m that more or less face the camera, so that there is a depth, and a rim hardly moves it.
+    """
+    scene = strewn(6, at, (4.0, 8.0), 0.4, 4, seed=8)
+    depths = scene.means @ at.T_camera_world[2, :3] + at.T_camera_world[2, 3]
+    nearer = (0.1 * depths + 5.0) / depths
+    scene.means[:] = at.position + nearer[:, None] * (scene.means - at.position)
+    scene.log_scales[:] += np.log(nearer)[:, None]
+    turns = Rotation.from_rotvec(np.random.default_rng(6).normal(scale=0.3, size=(6, 3)))
+    scene.quats[:] = (Rotation.from_matrix(at.T_camera_world[:3, :3].T) * turns).as_quat()
+    scene.log_scales[:, 2] -= 1.0
     y, x = np.mgrid[: at.height, : at.width]
     bump = np.exp(-((x - at.width / 2) ** 2 + (y - at.height / 2) ** 2) / 60.0).astype(np.float32)
     wave = bump * np.sin(0.3 * x + 0.2 * y).astype(np.float32)
-    return scene, [np.stack([wave, bump, -wave], -1), 0.05 * wave, bump, np.stack([bump, wave, wave], -1)]
+    deep = 0.1 * wave * (render(scene, at).alpha > 0.2)
+    return scene, [np.stack([wave, bump, -wave], -1), deep, bump, np.stack([bump, wave, wave], -1)]
 
 
 @pytest.mark.parametrize("name", Gaussians._fields)
@@ -117,7 +131,7 @@ def test_gradients_of_the_pose_are_those_of_finite_differences():
 def test_slopes_that_are_left_out_count_as_zero():
     at = view(40, 32)
     drawn = render(strewn(40, at), at)
-    d = slopes(32, 40)
+    d = slopes(drawn)
     alone = gradients(drawn, d[0])
     spelt = gradients(drawn, d[0], np.zeros((32, 40)), np.zeros((32, 40)), np.zeros((32, 40, 3)))
     assert np.array_equal(alone.pose, spelt.pose)

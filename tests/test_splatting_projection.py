@@ -9,7 +9,6 @@ from slam.splatting import LEAST_ALPHA, TILE, harmonics
 from slam.splatting.projection import (
     ACROSS,
     ALONG,
-    DEPTH,
     HALF_HEIGHT,
     HALF_WIDTH,
     OPACITY,
@@ -52,7 +51,7 @@ def test_centres_depths_and_conics_are_gsplats():
     )  # fmt: skip
     table = splats.table
     assert np.allclose(table[:, [X, Y]], centres[0].numpy(), atol=2e-4)
-    assert np.allclose(table[:, DEPTH], depths[0].numpy(), rtol=1e-5)
+    assert np.allclose(splats.depths, depths[0].numpy(), rtol=1e-5)
     assert np.abs(conics(table) / theirs[0].numpy() - 1)[:, [0, 2]].max() < 1e-3
     assert np.abs(conics(table) - theirs[0].numpy()).max() < 1e-4
 
@@ -100,7 +99,7 @@ def test_every_tile_lists_what_reaches_its_pixels_nearest_first():
     idle = 0
     for tile in range(columns * rows):
         members = lists.members[lists.starts[tile] : lists.starts[tile + 1]]
-        assert (np.diff(splats.table[members, DEPTH]) >= 0).all()
+        assert (np.diff(splats.depths[members]) >= 0).all()
         alphas = [
             (s[OPACITY] * np.exp(exponents(s, tile % columns * TILE, tile // columns * TILE))).max()
             for s in splats.table.astype(np.float64)

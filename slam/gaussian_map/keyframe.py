@@ -20,6 +20,9 @@ from slam.splatting.view import View
 CERTAIN_ALPHA = 0.7
 """Pixels that are covered so much decide on exposure and motion."""
 
+FITTED_ALPHA = 0.3
+"""Pixels that are covered so much have a depth to be fitted to the LiDAR's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Look:
@@ -64,15 +67,14 @@ class Keyframe:
         return self.weight * ~moving_pixels(self.look, rendering, config)
 
     def loss(self, rendering: Rendering, config: FitConfig):
-        """Loss of a rendering from this view, and its gradients by colour (H, W, 3), depth and alpha (H, W)."""
+        """Loss of a rendering from this view, and its gradients by colour (H, W, 3) and depth (H, W)."""
         seen = self.exposure.seen(rendering.colour)
         colour_loss, d_colour = self.truth.colour_loss(seen, self.still(rendering, config), config.ssim_share)
         returns = self.look.returns
         pixels = (returns.rows, returns.columns)
-        loss, d_depth, d_alpha = depth_loss(
-            rendering.depth, rendering.alpha, pixels, returns.depths, config.depth_weight
-        )
-        return colour_loss + loss, d_colour * self.exposure.gain, d_depth, d_alpha
+        depth = rendering.expected_depth(FITTED_ALPHA)
+        loss, d_depth = depth_loss(depth, pixels, returns.depths, config.depth_weight)
+        return colour_loss + loss, d_colour * self.exposure.gain, d_depth
 
 
 def moving_pixels(look: Look, rendering: Rendering, config: FitConfig) -> NDArray[np.bool_]:

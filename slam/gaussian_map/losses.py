@@ -112,44 +112,26 @@ class Truth:
         return out
 
 
-@njit(cache=True)
-def _depth_loss(depth, alpha, rows, columns, truth, least_alpha, scale, d_depth, d_alpha):
-    count, total = 0, 0.0
-    for k in range(len(truth)):
-        if alpha[rows[k], columns[k]] > least_alpha:
-            count += 1
-    factor = scale / max(count, 1)
-    for k in range(len(truth)):
-        i, j, z = rows[k], columns[k], truth[k]
-        a = alpha[i, j]
-        if a <= least_alpha:
-            continue
-        error = depth[i, j] / a / z - 1.0
-        total += abs(error)
-        sign = factor * (1.0 if error > 0.0 else -1.0) / (a * z)
-        d_depth[i, j] += sign
-        d_alpha[i, j] -= sign * depth[i, j] / a
-    return factor * total
-
-
 def depth_loss(
     depth: NDArray[np.float32],
-    alpha: NDArray[np.float32],
     pixels: tuple[NDArray[np.int32], NDArray[np.int32]],
     truth: NDArray[np.float32],
     weight: float,
-    least_alpha: float = 0.3,
-) -> tuple[float, NDArray[np.float32], NDArray[np.float32]]:
+) -> tuple[float, NDArray[np.float32]]:
     """Mean relative error of the expected depth where LiDAR returns fall, times ``weight``.
 
     Args:
-        depth, alpha: (H, W) of a rendering, depth not divided by alpha.
+        depth: (H, W) of a rendering, metres; pixels without one, NaN, are left out.
         pixels: rows and columns (M,) of the returns; truth: (M,) their depths, metres.
-        least_alpha: pixels less covered than this are left out.
 
     Returns:
-        the loss, and its gradients by depth and alpha, (H, W) float32.
+        the loss, and its gradient by the expected depth, (H, W) float32.
     """
-    d_depth, d_alpha = np.zeros_like(depth), np.zeros_like(alpha)
-    loss = _depth_loss(depth, alpha, *pixels, truth, least_alpha, weight, d_depth, d_alpha)
-    return loss, d_depth, d_alpha
+    rows, columns = pixels
+    error = depth[rows, columns] / truth - 1.0
+    known = np.isfinite(error)
+    rows, columns, error = rows[known], columns[known], error[known]
+    factor = weight / max(len(error), 1)
+    d_depth = np.zeros_like(depth)
+    np.add.at(d_depth, (rows, columns), factor * np.sign(error) / truth[known])
+    return factor * float(np.abs(error).sum(dtype=np.float64)), d_depth

@@ -169,8 +169,8 @@ class Mapper:
 
     def _step(self, keyframe: Keyframe) -> None:
         rendering = self.window.render(keyframe.look.view)
-        _, d_colour, d_depth, d_alpha = keyframe.loss(rendering, self.config.fit)
-        slope = self.window.fit(rendering, self.config.rates, d_colour, d_depth, d_alpha)
+        _, d_colour, d_depth = keyframe.loss(rendering, self.config.fit)
+        slope = self.window.fit(rendering, self.config.rates, d_colour, d_depth)
         self._observe(keyframe, rendering, slope)
 
     def _observe(self, keyframe: Keyframe, rendering: Rendering, slope: Gradients) -> None:

@@ -17,7 +17,7 @@ from numba import njit
 
 from slam.splatting import LEAST_ALPHA, LEAST_LIGHT, MOST_ALPHA, TILE
 from slam.splatting import projection_gradient as sums_of
-from slam.splatting.projection import ACROSS, ALONG, BLUE, DEPTH, GREEN, KERNEL, NORMAL, OPACITY, RED, SHEAR
+from slam.splatting.projection import ACROSS, ALONG, BLUE, GREEN, KERNEL, NORMAL, OFFSET, OPACITY, RED, SHEAR
 
 FUSED = {"contract"}
 """A licence given to the compiler: a product and a sum may round once instead of twice."""
@@ -26,7 +26,7 @@ LOOSE = {"contract", "reassoc"}
 """Another, for the sum of a line's lanes alone: in whatever order suits the machine."""
 
 CHANNELS = 7
-"""Colour (3), depth, normal (3)."""
+"""Colour (3), offset, normal (3)."""
 
 SIDE = 4
 """Of a block, px."""
@@ -75,7 +75,7 @@ def total(lanes, first):
 def add(line, lanes, s, x, y):
     """Add splat ``s``, centred at x, y px from the block's corner."""
     across, shear, along, opacity = -HALF * s[ACROSS], s[SHEAR], -HALF * s[ALONG], s[OPACITY]
-    red, green, blue, depth = s[RED], s[GREEN], s[BLUE], s[DEPTH]
+    red, green, blue, offset = s[RED], s[GREEN], s[BLUE], s[OFFSET]
     nx, ny, nz = s[NORMAL], s[NORMAL + 1], s[NORMAL + 2]
     for k in range(WIDE):
         dy = lanes[YS + k] - y
@@ -91,7 +91,7 @@ def add(line, lanes, s, x, y):
         line[PICTURE + k] += w * red
         line[PICTURE + WIDE + k] += w * green
         line[PICTURE + 2 * WIDE + k] += w * blue
-        line[PICTURE + 3 * WIDE + k] += w * depth
+        line[PICTURE + 3 * WIDE + k] += w * offset
         line[PICTURE + 4 * WIDE + k] += w * nx
         line[PICTURE + 5 * WIDE + k] += w * ny
         line[PICTURE + 6 * WIDE + k] += w * nz
@@ -101,7 +101,7 @@ def add(line, lanes, s, x, y):
 def take(line, lanes, s, x, y):
     """The way back of ``add``: the same light, and the sums for the splat into ``lanes``."""
     across, shear, along, opacity = -HALF * s[ACROSS], s[SHEAR], -HALF * s[ALONG], s[OPACITY]
-    red, green, blue, depth = s[RED], s[GREEN], s[BLUE], s[DEPTH]
+    red, green, blue, offset = s[RED], s[GREEN], s[BLUE], s[OFFSET]
     nx, ny, nz = s[NORMAL], s[NORMAL + 1], s[NORMAL + 2]
     for k in range(WIDE):
         dx, dy = lanes[XS + k] - x, lanes[YS + k] - y
@@ -117,7 +117,7 @@ def take(line, lanes, s, x, y):
         g0, g1, g2 = line[PICTURE + k], line[PICTURE + WIDE + k], line[PICTURE + 2 * WIDE + k]
         g3, g4 = line[PICTURE + 3 * WIDE + k], line[PICTURE + 4 * WIDE + k]
         g5, g6 = line[PICTURE + 5 * WIDE + k], line[PICTURE + 6 * WIDE + k]
-        v = red * g0 + green * g1 + blue * g2 + depth * g3 + nx * g4 + ny * g5 + nz * g6
+        v = red * g0 + green * g1 + blue * g2 + offset * g3 + nx * g4 + ny * g5 + nz * g6
         rest = line[REST + k] - w * v
         line[REST + k] = rest
         h = a * (light * v - rest / (ONE - a))

@@ -22,7 +22,7 @@ from slam.splatting.harmonics import COUNTS
 from slam.splatting.projection import COLUMNS, Pinhole, Splats
 from slam.splatting.projection_gradient import COLUMNS as SUMS
 from slam.splatting.rasterise import CHANNELS
-from slam.splatting.rendering import Gradients, Rendering, _check_view, _shaped
+from slam.splatting.rendering import Gradients, Rendering, check_view, slopes_of
 from slam.splatting.tiles import TileLists
 from slam.splatting.view import View
 
@@ -90,10 +90,10 @@ class CudaRasteriser:
         """
         xp, to_host = self.device.xp, self.device.to_host
         gaussians = uploaded(self.device, gaussians)
-        _check_view(view)
+        check_view(view)
         placed = DeviceView.of(self.device, view)
-        table = self._project(gaussians, placed)
-        lists, entries = self._tiles(table, view)
+        table, depths = self._project(gaussians, placed)
+        lists, entries = self._tiles(table, depths, view)
         picture = xp.empty((view.height, view.width, CHANNELS), np.float32)
         alpha = xp.empty((view.height, view.width), np.float32)
         weights = xp.zeros(len(lists.members), np.float32)
@@ -101,10 +101,10 @@ class CudaRasteriser:
         self._rasterise("rasterise_forward", view, table, lists, entries, shade, picture, alpha, weights)
         weights = self._summed(weights, 1, entries).reshape(-1)
         seen = to_host(picture)
-        colour, depth, normal = seen[..., :3].copy(), seen[..., 3].copy(), seen[..., 4:].copy()
-        splats = Splats(np.arange(gaussians.size, dtype=np.int32), table)
+        colour, offset, normal = seen[..., :3].copy(), seen[..., 3].copy(), seen[..., 4:].copy()
+        splats = Splats(np.arange(gaussians.size, dtype=np.int32), table, depths)
         return DeviceRendering(
-            colour, depth, normal, to_host(alpha), to_host(weights), gaussians, view, splats, lists, picture,
+            colour, offset, normal, to_host(alpha), to_host(weights), gaussians, view, splats, lists, picture,
             weights, entries, (alpha, placed),
         )  # fmt: skip
 
@@ -135,20 +135,22 @@ class CudaRasteriser:
     ) -> Gradients:
         """The same with ``gaussians`` and ``screen`` as arrays of the device; ``pose`` comes to the host."""
         xp, view, entries = self.device.xp, rendering.view, rendering.entries
-        slopes, by_alpha = _slopes(rendering.alpha.shape, d_colour, d_depth, d_alpha, d_normal)
+        slopes, by_alpha = slopes_of(rendering, d_colour, d_depth, d_alpha, d_normal)
         sums = xp.zeros((len(rendering.lists.members), SUMS), np.float32)
         alpha, placed = rendering.on_device
         pictures = (rendering.picture, alpha, xp.asarray(slopes), xp.asarray(by_alpha))
         self._rasterise("rasterise_backward", view, rendering.splats.table, rendering.lists, entries, *pictures, sums)
         return self._pulled_back(rendering, placed, self._summed(sums, SUMS, entries))
 
-    def _project(self, g: Gaussians, view: DeviceView) -> Any:
-        table = self.device.xp.empty((g.size, COLUMNS), np.float32)
+    def _project(self, g: Gaussians, view: DeviceView) -> tuple[Any, Any]:
+        """The splats' table and depths, as in ``Splats``, of all N."""
+        xp = self.device.xp
+        table, depths = xp.empty((g.size, COLUMNS), np.float32), xp.empty(g.size, np.float32)
         counts = (np.int32(g.harmonics.shape[1]), np.int32(g.size))
-        self.device.launch("projection", "project_forward", blocks_for(g.size), *g, *counts, *view, table)
-        return table
+        self.device.launch("projection", "project_forward", blocks_for(g.size), *g, *counts, *view, table, depths)
+        return table, depths
 
-    def _tiles(self, table: Any, view: View) -> tuple[TileLists, Entries]:
+    def _tiles(self, table: Any, depths: Any, view: View) -> tuple[TileLists, Entries]:
         """The tiles' members front to back: entries in the order of the Gaussians, sorted stably by tile and depth."""
         xp, n, (columns, rows) = self.device.xp, len(table), tiles_of(view)
         counts = xp.empty(n, np.int32)
@@ -161,7 +163,7 @@ class CudaRasteriser:
             )
         ends = xp.cumsum(counts, dtype=np.int32)
         keys, owners = xp.empty(total, np.uint64), xp.empty(total, np.int32)
-        self._launch("tile_entries", n, table, *sizes, counts, ends, keys, owners)
+        self._launch("tile_entries", n, table, depths, *sizes, counts, ends, keys, owners)
         order = xp.argsort(keys) if total else xp.empty(0, np.int64)
         starts, members = xp.empty(columns * rows + 1, np.int32), xp.empty(total, np.int32)
         sizes = (np.int32(total), np.int32(columns * rows))
@@ -216,22 +218,3 @@ def uploaded(device: Device, gaussians: Gaussians) -> Gaussians:
         if array.shape != shape or array.dtype != np.float32:
             raise SlamError(f"{name} are {array.dtype} {array.shape}, not float32 {shape}, as {size} means ask for")
     return Gaussians(*(device.xp.ascontiguousarray(device.xp.asarray(array)) for array in gaussians))
-
-
-def _slopes(
-    shape: tuple[int, int],
-    d_colour: NDArray[np.floating],
-    d_depth: NDArray[np.floating] | None,
-    d_alpha: NDArray[np.floating] | None,
-    d_normal: NDArray[np.floating] | None,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """By the channels of the picture (H, W, 7), and by alpha (H, W); zeros for what is None."""
-    slopes, by_alpha = np.zeros((*shape, CHANNELS), np.float32), np.zeros(shape, np.float32)
-    slopes[..., :3] = _shaped("d_colour", d_colour, (*shape, 3))
-    if d_depth is not None:
-        slopes[..., 3] = _shaped("d_depth", d_depth, shape)
-    if d_normal is not None:
-        slopes[..., 4:] = _shaped("d_normal", d_normal, (*shape, 3))
-    if d_alpha is not None:
-        by_alpha[:] = _shaped("d_alpha", d_alpha, shape)
-    return slopes, by_alpha

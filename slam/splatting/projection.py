@@ -20,10 +20,10 @@ from slam.splatting.gaussians import Gaussians
 from slam.splatting.view import View
 
 X, Y, ACROSS, SHEAR, ALONG, OPACITY = 0, 1, 2, 3, 4, 5
-RED, GREEN, BLUE, DEPTH, NORMAL = 6, 7, 8, 9, 10
+RED, GREEN, BLUE, OFFSET, NORMAL = 6, 7, 8, 9, 10
 HALF_WIDTH, HALF_HEIGHT, REACH2 = 13, 14, 15
 """Columns of a splat: centre (px; pixel centres at halves), the completed square (1/px^2, -, 1/px^2), opacity,
-colour, m_z (m), normal (3, camera frame), half width and height of the ellipse a = LEAST_ALPHA (px), and the
+colour, offset o (m), normal (3, camera frame), half width and height of the ellipse a = LEAST_ALPHA (px), and the
 exponent's -2 fold there."""
 
 COLUMNS = 16
@@ -68,10 +68,12 @@ class Splats(NamedTuple):
     Attributes:
         rows: (V,) int32 rows of the Gaussians, ascending.
         table: (V, 16) float32, one cache line a splat; see the column names of this module.
+        depths: (V,) float32, m_z in metres, by which they are sorted.
     """
 
     rows: NDArray[np.int32]
     table: NDArray[np.float32]
+    depths: NDArray[np.float32]
 
 
 class Bench(NamedTuple):
@@ -202,7 +204,7 @@ def _on_screen(lens, b, xx, xy, yy, opacity, splat):
 
 @njit(**PART)
 def _dress(g, i, position, b, splat):
-    """Fill a splat's colour, depth and normal; False where a colour is no number."""
+    """Fill a splat's colour, offset and normal; False where a colour is no number."""
     look(g, i, position, b)
     sane = True
     for channel in range(3):
@@ -211,16 +213,18 @@ def _dress(g, i, position, b, splat):
             value += b.bases[k] * g.harmonics[i, k, channel]
         sane = sane and math.isfinite(value)
         splat[RED + channel] = max(0.0, value)
-    splat[DEPTH] = b.mean[2]
     k, sign = thinnest(g, i, b)
+    offset = 0.0
     for row in range(3):
         splat[NORMAL + row] = sign * b.axes[row, k]
+        offset -= sign * b.axes[row, k] * b.mean[row]
+    splat[OFFSET] = offset
     return sane
 
 
 @njit(**KERNEL)
-def _project(g, lens, rows, table):
-    """Fill rows and table; returns how many there are."""
+def _project(g, lens, rows, table, depths):
+    """Fill rows, table and depths; returns how many there are."""
     n = 0
     b = new_bench()
     position = -(lens.R.T @ lens.t)
@@ -233,7 +237,7 @@ def _project(g, lens, rows, table):
         _spread(g, i, lens, b)
         xx, xy, yy = _footprint(lens, b)
         if _on_screen(lens, b, xx, xy, yy, opacity, table[n]) and _dress(g, i, position, b, table[n]):
-            rows[n] = i
+            rows[n], depths[n] = i, b.mean[2]
             n += 1
     return n
 
@@ -244,6 +248,6 @@ def project(gaussians: Gaussians, view: View) -> Splats:
     Gaussians behind the near plane, too faint, or with a parameter that is not finite are left out.
     """
     rows = np.empty(gaussians.size, np.int32)
-    table = np.empty((gaussians.size, COLUMNS), np.float32)
-    n = _project(gaussians, Pinhole.of(view), rows, table)
-    return Splats(rows[:n], table[:n])
+    table, depths = np.empty((gaussians.size, COLUMNS), np.float32), np.empty(gaussians.size, np.float32)
+    n = _project(gaussians, Pinhole.of(view), rows, table, depths)
+    return Splats(rows[:n], table[:n], depths[:n])

@@ -34,7 +34,7 @@ from slam.splatting.view import View
 
 H, H_X, H_Y, H_XX, H_XY, H_YY = 0, 1, 2, 3, 4, 5
 VALUES = 6
-"""Columns of the sums over a splat's pixels: h, h d, h d d^T; then weights times slopes of colour, depth, normal."""
+"""Columns of the sums over a splat's pixels: h, h d, h d d^T; then weights times slopes of colour, offset, normal."""
 
 COLUMNS = 13
 
@@ -89,17 +89,25 @@ def _to_quaternion(quats, i, D, out):
 
 
 @njit(**PART)
-def _to_axes(g, i, lens, b, s, d_axes, out):
-    """From dL/dV, in ``d_axes``, to scales; then to the axes, with the normal's share, and the quaternion."""
+def _through_plane(g, i, b, s, d_mean, d_axes):
+    """From the normal n and the offset o = -n . m to the mean and to the axis that is the normal."""
+    k, sign = thinnest(g, i, b)
+    d_offset = sign * s[VALUES + 3]
+    for row in range(3):
+        d_mean[row] -= d_offset * b.axes[row, k]
+        d_axes[row, k] += sign * s[VALUES + 4 + row] - d_offset * b.mean[row]
+
+
+@njit(**PART)
+def _to_axes(g, i, lens, b, s, d_mean, d_axes, out):
+    """From dL/dV, in ``d_axes``, to scales; then to the axes and the mean, with the plane's share; the quaternion."""
     for k in range(3):
         stretch = 0.0
         for row in range(3):
             stretch += d_axes[row, k] * b.spread[row, k]
             d_axes[row, k] *= b.scales[k]
         out.log_scales[i, k] = stretch
-    k, sign = thinnest(g, i, b)
-    for row in range(3):
-        d_axes[row, k] += sign * s[VALUES + 4 + row]
+    _through_plane(g, i, b, s, d_mean, d_axes)
     # The axes in the world are R^T those in the camera frame; b.spread has served and takes them.
     for column in range(3):
         dx, dy, dz = d_axes[0, column], d_axes[1, column], d_axes[2, column]
@@ -153,8 +161,7 @@ def _pull_back(g, lens, rows, table, sums, out, pose, screen):
         gu, gv, G = _to_covariance(s, xx, xy, yy)
         screen[i] = math.sqrt(gu * gu + gv * gv)
         _through_footprint(lens, b, gu, gv, G, d_mean, d_axes)
-        d_mean[2] += s[VALUES + 3]
-        _to_axes(g, i, lens, b, s, d_axes, out)
+        _to_axes(g, i, lens, b, s, d_mean, d_axes, out)
         out.logits[i] = s[H] * (1.0 - table[n, OPACITY])
         world = _to_harmonics(g, i, position, b, s, table[n], weights, out)
         for k in range(3):

@@ -209,7 +209,7 @@ def _backward(table, starts, members, picture, alpha, slopes, d_alpha, sums):
 def blend(
     splats: Splats, lists: TileLists, background: NDArray[np.float32], width: int, height: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """The picture (H, W, 7) float32 of colour, depth, normal; alpha (H, W); and each splat's summed weights (V,)."""
+    """The picture (H, W, 7) float32 of colour, offset, normal; alpha (H, W); and each splat's summed weights (V,)."""
     picture, alpha = np.empty((height, width, CHANNELS), np.float32), np.empty((height, width), np.float32)
     contribution = np.zeros(len(splats.rows), np.float32)
     _forward(splats.table, *lists, background, picture, alpha, contribution)

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slam.errors import SlamError
+from slam.splatting import LEAST_COSINE
 from slam.splatting.gaussians import Gaussians
 from slam.splatting.harmonics import COUNTS
 from slam.splatting.projection import Splats, project
 from slam.splatting.projection_gradient import pull_back
-from slam.splatting.rasterise import blend, unblend
+from slam.splatting.rasterise import CHANNELS, blend, unblend
 from slam.splatting.tiles import TileLists, tile_lists
 from slam.splatting.view import View
 
@@ -25,16 +26,17 @@ class Rendering:
 
     Attributes:
         colour: (H, W, 3) float32 RGB, the background behind.
-        depth: (H, W) float32, sum of weight times m_z, metres; not divided by alpha.
+        offset: (H, W) float32, sum of weight times the camera's distance from the Gaussian's plane, metres; not divided
+            by alpha. See ``expected_depth`` for the depth.
         normal: (H, W, 3) float32, sum of weight times normal, camera frame; not divided by alpha.
         alpha: (H, W) float32 in [0, 1), how much of the background is covered.
         contribution: (N,) float32, each Gaussian's weights summed over the picture, pixels.
         gaussians, view: what was rendered, not copied: the way back reads them again.
-        splats, lists, picture: the projection, the tiles' members, and colour, depth and normal as blended (H, W, 7).
+        splats, lists, picture: the projection, the tiles' members, and colour, offset and normal as blended (H, W, 7).
     """
 
     colour: NDArray[np.float32]
-    depth: NDArray[np.float32]
+    offset: NDArray[np.float32]
     normal: NDArray[np.float32]
     alpha: NDArray[np.float32]
     contribution: NDArray[np.float32]
@@ -50,9 +52,40 @@ class Rendering:
         return self.contribution > 0.0
 
     def expected_depth(self, least_alpha: float = 0.5) -> NDArray[np.float32]:
-        """(H, W) float32 metres, depth divided by alpha; NaN where alpha is below ``least_alpha`` (as in REP 118)."""
-        sure = self.alpha >= max(least_alpha, np.finfo(np.float32).tiny)
-        return np.divide(self.depth, self.alpha, out=np.full_like(self.depth, np.nan), where=sure)
+        """(H, W) float32 m_z in metres at which the pixel's ray meets the blended plane, offset / (-normal . r).
+
+        Unbiased on slanted surfaces (Chen et al. 2024, PGSR). NaN (as in REP 118) where alpha is below ``least_alpha``
+        or the ray all but grazes the plane, cosine below ``LEAST_COSINE``: the normals of what is seen disagree, or
+        the surface stands edge on.
+        """
+        facing, known = self._facing(self._rays())
+        known &= self.alpha >= least_alpha
+        return np.divide(self.offset, facing, out=np.full_like(self.offset, np.nan), where=known)
+
+    def plane_slopes(self, d_depth: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Derivatives by offset (H, W) and normal (H, W, 3) of a loss, from those by the expected depth (H, W).
+
+        Ignored where the plane has no depth. With z = offset / s and s = -normal . r: dz/doffset = 1 / s and
+        dz/dnormal = r z / s.
+        """
+        rays = self._rays()
+        facing, known = self._facing(rays)
+        by_offset = np.divide(d_depth, facing, out=np.zeros_like(self.offset), where=known)
+        along = by_offset * np.divide(self.offset, facing, out=np.zeros_like(self.offset), where=known)
+        return by_offset, along[..., None] * rays
+
+    def _rays(self) -> NDArray[np.float32]:
+        """(H, W, 3) rays r of the pixels, r_z = 1, camera frame."""
+        K, (height, width) = self.view.K, self.alpha.shape
+        rays = np.ones((height, width, 3), np.float32)
+        rays[..., 0] = (np.arange(width) - K[0, 2]) / K[0, 0]
+        rays[..., 1] = ((np.arange(height) - K[1, 2]) / K[1, 1])[:, None]
+        return rays
+
+    def _facing(self, rays: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """(H, W) -normal . r, and whether that is enough for the blended plane to have a depth."""
+        facing = -np.einsum("ijk,ijk->ij", self.normal, rays)
+        return facing, facing > LEAST_COSINE * self.alpha * np.linalg.norm(rays, axis=-1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +95,7 @@ class Gradients:
     Attributes:
         gaussians: by each parameter; zero for Gaussians that were not seen.
         pose: (6,) float64, by [phi, rho] in p_C <- p_C + phi x p_C + rho (camera frame, radians and metres), that is
-            T_camera_world <- Exp([phi, rho]) T_camera_world to first order; through centres, ellipses, depths, normals
+            T_camera_world <- Exp([phi, rho]) T_camera_world to first order; through centres, ellipses, offsets, normals
             and the direction that the harmonics look along.
         screen: (N,) float32, norm of the gradient by the projected mean, 1/px.
     """
@@ -81,15 +114,15 @@ def render(gaussians: Gaussians, view: View, background: tuple[float, float, flo
         SlamError: arrays of a wrong shape or dtype, a picture without pixels, a focal length that is not positive.
     """
     gaussians = _checked(gaussians)
-    _check_view(view)
+    check_view(view)
     splats = project(gaussians, view)
     lists = tile_lists(splats, view.width, view.height)
     picture, alpha, weights = blend(splats, lists, np.array(background, np.float32), view.width, view.height)
     contribution = np.zeros(gaussians.size, np.float32)
     contribution[splats.rows] = weights
     colour, normal = picture[..., :3].copy(), picture[..., 4:].copy()
-    depth = picture[..., 3].copy()
-    return Rendering(colour, depth, normal, alpha, contribution, gaussians, view, splats, lists, picture)
+    offset = picture[..., 3].copy()
+    return Rendering(colour, offset, normal, alpha, contribution, gaussians, view, splats, lists, picture)
 
 
 def gradients(
@@ -103,24 +136,35 @@ def gradients(
 
     Args:
         d_colour: (H, W, 3) by colour.
-        d_depth, d_alpha: (H, W) by the sums as they stand in the rendering; None for zero.
-        d_normal: (H, W, 3).
+        d_depth: (H, W) by the expected depth, ignored where the blended plane has none, whatever alpha; None for zero.
+        d_alpha: (H, W); d_normal: (H, W, 3) by the sum as it stands in the rendering.
 
     Raises:
         SlamError: a gradient that has not the picture's shape.
     """
-    shape = rendering.alpha.shape
-    slopes = np.zeros((*shape, 7), np.float32)
-    slopes[..., :3] = _shaped("d_colour", d_colour, (*shape, 3))
-    if d_depth is not None:
-        slopes[..., 3] = _shaped("d_depth", d_depth, shape)
-    if d_normal is not None:
-        slopes[..., 4:] = _shaped("d_normal", d_normal, (*shape, 3))
-    by_alpha = np.zeros(shape, np.float32)
-    if d_alpha is not None:
-        by_alpha[:] = _shaped("d_alpha", d_alpha, shape)
+    slopes, by_alpha = slopes_of(rendering, d_colour, d_depth, d_alpha, d_normal)
     sums = unblend(rendering.splats, rendering.lists, rendering.picture, rendering.alpha, slopes, by_alpha)
     return Gradients(*pull_back(rendering.gaussians, rendering.view, rendering.splats, sums))
+
+
+def slopes_of(
+    rendering: Rendering,
+    d_colour: NDArray[np.floating],
+    d_depth: NDArray[np.floating] | None,
+    d_alpha: NDArray[np.floating] | None,
+    d_normal: NDArray[np.floating] | None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """By the blended channels (H, W, 7) and by alpha (H, W), from what ``gradients`` takes and with its errors."""
+    shape = rendering.alpha.shape
+    slopes, by_alpha = np.zeros((*shape, CHANNELS), np.float32), np.zeros(shape, np.float32)
+    slopes[..., :3] = _shaped("d_colour", d_colour, (*shape, 3))
+    if d_depth is not None:
+        slopes[..., 3], slopes[..., 4:] = rendering.plane_slopes(_shaped("d_depth", d_depth, shape))
+    if d_normal is not None:
+        slopes[..., 4:] += _shaped("d_normal", d_normal, (*shape, 3))
+    if d_alpha is not None:
+        by_alpha[:] = _shaped("d_alpha", d_alpha, shape)
+    return slopes, by_alpha
 
 
 def _shaped(name: str, array: NDArray[np.floating], shape: tuple[int, ...]) -> NDArray[np.floating]:
@@ -143,7 +187,8 @@ def _checked(gaussians: Gaussians) -> Gaussians:
     return Gaussians(*(np.ascontiguousarray(array) for array in gaussians))
 
 
-def _check_view(view: View) -> None:
+def check_view(view: View) -> None:
+    """Raise ``SlamError`` where there is nothing to render onto."""
     if view.width < 1 or view.height < 1 or view.K[0, 0] <= 0.0 or view.K[1, 1] <= 0.0:
         raise SlamError(
             f"a view of {view.width} x {view.height} px with focal lengths {view.K[0, 0]:g}, {view.K[1, 1]:g} px shows "

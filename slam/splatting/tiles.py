@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from slam.splatting import TILE
-from slam.splatting.projection import ACROSS, ALONG, DEPTH, HALF_HEIGHT, HALF_WIDTH, KERNEL, REACH2, SHEAR, Splats, X, Y
+from slam.splatting.projection import ACROSS, ALONG, HALF_HEIGHT, HALF_WIDTH, KERNEL, REACH2, SHEAR, Splats, X, Y
 
 DIGIT = 11
 """Bits that one pass of the radix sort takes; three passes cover the 31 of a positive float32."""
@@ -118,5 +118,5 @@ def _lists(table, order, columns, rows):
 
 def tile_lists(splats: Splats, width: int, height: int) -> TileLists:
     """The lists of a picture of width x height px; linear in splats and in the tiles they reach."""
-    order = depth_order(splats.table[:, DEPTH])
+    order = depth_order(splats.depths)
     return TileLists(*_lists(splats.table, order, -(-width // TILE), -(-height // TILE)))
