@@ -58,7 +58,7 @@ class Rendering:
         or the ray all but grazes the plane, cosine below ``LEAST_COSINE``: the normals of what is seen disagree, or
         the surface stands edge on.
         """
-        facing, known = self._facing(self._rays())
+        facing, known = self._facing()
         known &= self.alpha >= least_alpha
         return np.divide(self.offset, facing, out=np.full_like(self.offset, np.nan), where=known)
 
@@ -68,24 +68,28 @@ class Rendering:
         Ignored where the plane has no depth. With z = offset / s and s = -normal . r: dz/doffset = 1 / s and
         dz/dnormal = r z / s.
         """
-        rays = self._rays()
-        facing, known = self._facing(rays)
-        by_offset = np.divide(d_depth, facing, out=np.zeros_like(self.offset), where=known)
-        along = by_offset * np.divide(self.offset, facing, out=np.zeros_like(self.offset), where=known)
-        return by_offset, along[..., None] * rays
+        facing, known = self._facing()
+        x, y = self._rays()
+        by_offset, by_normal = np.zeros_like(self.offset), np.zeros_like(self.normal)
+        np.divide(d_depth, facing, out=by_offset, where=known)
+        np.divide(by_offset * self.offset, facing, out=by_normal[..., 2], where=known)
+        np.multiply(by_normal[..., 2], x, out=by_normal[..., 0])
+        np.multiply(by_normal[..., 2], y, out=by_normal[..., 1])
+        return by_offset, by_normal
 
-    def _rays(self) -> NDArray[np.float32]:
-        """(H, W, 3) rays r of the pixels, r_z = 1, camera frame."""
+    def _rays(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """x (W,) and y (H, 1) of the pixels' rays r = (x, y, 1), camera frame."""
         K, (height, width) = self.view.K, self.alpha.shape
-        rays = np.ones((height, width, 3), np.float32)
-        rays[..., 0] = (np.arange(width) - K[0, 2]) / K[0, 0]
-        rays[..., 1] = ((np.arange(height) - K[1, 2]) / K[1, 1])[:, None]
-        return rays
+        x, y = (np.arange(width) - K[0, 2]) / K[0, 0], (np.arange(height) - K[1, 2]) / K[1, 1]
+        return x.astype(np.float32), y[:, None].astype(np.float32)
 
-    def _facing(self, rays: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    def _facing(self) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """(H, W) -normal . r, and whether that is enough for the blended plane to have a depth."""
-        facing = -np.einsum("ijk,ijk->ij", self.normal, rays)
-        return facing, facing > LEAST_COSINE * self.alpha * np.linalg.norm(rays, axis=-1)
+        x, y = self._rays()
+        facing = np.empty_like(self.alpha)
+        np.add(self.normal[..., 0] * x + self.normal[..., 1] * y, self.normal[..., 2], out=facing)
+        np.negative(facing, out=facing)
+        return facing, facing > np.float32(LEAST_COSINE) * self.alpha * np.sqrt(x * x + y * y + np.float32(1.0))
 
 
 @dataclass(frozen=True, slots=True)
