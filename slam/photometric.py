@@ -9,7 +9,8 @@ order [theta, position, tau] (Zhu et al. 2025, GS-LIVO, section V; columns by th
     H = [m J_pi X^T [p_B]x,  -m J_pi X^T R^T,  I],    m = (tau grad I + grad g) / 2
 
 X is the camera's rotation in the body, p_B the anchor in the body frame. The mean of both gradients converges
-quadratically near alignment (Benhimane and Malis 2004, ESM); their difference would vanish there.
+quadratically near alignment (Benhimane and Malis 2004, ESM); their difference would vanish there. An offset common to
+all pixels is estimated beside these and eliminated.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ COLUMNS = 7
 
 LEAST_SCALE, MOST_SCALE = 0.02, 0.15
 """Brightness below which residuals are noise of picture and rendering, and above which they cannot be."""
+
+OFFSET_SIGMA = 0.03
+"""Standard deviation of what is added to the brightness of a picture as a whole, by the camera or by haze."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +102,8 @@ def _residuals(points, brightness, image, R, p, X, x, f, tau, out):
 @njit(cache=True)
 def _accumulate(rows, slope, brightness, R, X, f, tau, scale, information, vector, sums):
     """Cauchy weights; sums: cost, seen, weight, then of w g, w I, w g g, w I I, w g I, w z z."""
-    h = np.empty(7)
+    h = np.empty(8)
+    h[7] = 1.0
     for i in range(len(rows)):
         if rows[i, 0] == 0.0:
             continue
@@ -118,9 +123,9 @@ def _accumulate(rows, slope, brightness, R, X, f, tau, scale, information, vecto
         for k in range(3):
             h[3 + k] = -(m0 * R[k, 0] + m1 * R[k, 1] + m2 * R[k, 2])
         h[6] = rows[i, 1]
-        for k in range(7):
+        for k in range(8):
             vector[k] += w * h[k] * z
-            for m in range(k, 7):
+            for m in range(k, 8):
                 information[k, m] += w * h[k] * h[m]
         value, g = rows[i, 1], brightness[i]
         sums[0] += np.log(1.0 + ratio2)
@@ -132,7 +137,7 @@ def _accumulate(rows, slope, brightness, R, X, f, tau, scale, information, vecto
         sums[6] += w * value * value
         sums[7] += w * g * value
         sums[8] += w * z * z
-    for k in range(7):
+    for k in range(8):
         for m in range(k):
             information[k, m] = information[m, k]
 
@@ -165,14 +170,20 @@ def linearise(
     seen = rows[:, 0] > 0.0
     if scale is None:
         scale = _spread(rows[seen, 4]) if seen.any() else 1.0
-    information, vector, sums = np.zeros((COLUMNS, COLUMNS)), np.zeros(COLUMNS), np.zeros(9)
+    information, vector, sums = np.zeros((COLUMNS + 1, COLUMNS + 1)), np.zeros(COLUMNS + 1), np.zeros(9)
     _accumulate(rows, anchors.slope, anchors.brightness, R, X, f, tau, scale, information, vector, sums)
-    inverse = 1.0 / scale**2
+    information, vector = _without_offset(information / scale**2, vector / scale**2)
     fit = PhotometricFit(
-        information * inverse, vector * inverse, float(sums[0] / max(sums[1], 1.0)), int(sums[1]),
+        information, vector, float(sums[0] / max(sums[1], 1.0)), int(sums[1]),
         _correlation(sums), float(np.sqrt(sums[8] / max(sums[2], 1e-12))),
     )  # fmt: skip
     return fit, scale
+
+
+def _without_offset(information: NDArray[np.float64], vector: NDArray[np.float64]) -> tuple[NDArray, NDArray]:
+    """Of a measurement whose last column is an unknown offset of the brightness: the rest, the offset eliminated."""
+    cross, own = information[:-1, -1], information[-1, -1] + 1.0 / OFFSET_SIGMA**2
+    return information[:-1, :-1] - np.outer(cross, cross) / own, vector[:-1] - cross * (vector[-1] / own)
 
 
 def _spread(residuals: NDArray[np.float64]) -> float:

@@ -18,6 +18,9 @@ from slam.photometric_config import PhotometricConfig
 from slam.splatting.rendering import Rendering
 from slam.splatting.view import View
 
+LEAST_SLOPE = 1e-4
+"""Brightness a pixel below which a rendering is flat."""
+
 
 @dataclass(frozen=True, slots=True)
 class Photometry:
@@ -91,9 +94,12 @@ def anchors_of(
 def _picked(strength: NDArray[np.floating], count: int, cells: int = 12) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The strongest pixels, no cell of a grid with more than three times its share."""
     height, width = strength.shape
-    rows, columns = np.nonzero(strength > 1e-4)
-    order = np.argsort(-strength[rows, columns], kind="stable")
-    rows, columns = rows[order], columns[order]
+    candidates = np.flatnonzero(strength.ravel() > LEAST_SLOPE)
+    if len(candidates) > 6 * count:
+        keep = np.argpartition(-strength.ravel()[candidates], 6 * count)[: 6 * count]
+        candidates = np.sort(candidates[keep])
+    candidates = candidates[np.argsort(-strength.ravel()[candidates], kind="stable")]
+    rows, columns = candidates // width, candidates % width
     cell = (rows * cells // height) * cells + columns * cells // width
     by_cell = np.argsort(cell, kind="stable")
     sorted_cells = cell[by_cell]
@@ -205,8 +211,8 @@ def _doubt(
 ) -> str:
     if fit.seen < config.least_in_view * len(anchors):
         return f"{fit.seen} of {len(anchors)} anchors are in view"
-    if fit.correlation < config.least_correlation:
-        return f"the picture does not look like the map (correlation {fit.correlation:.2f})"
+    if fit.correlation < config.least_correlation or fit.rms > config.largest_rms:
+        return f"the picture does not look like the map (correlation {fit.correlation:.2f}, off by {fit.rms:.2f})"
     off = state.minus(prior)[:6]
     surprise = float(np.sqrt(off @ np.linalg.solve(prior.P[:6, :6], off)))
     if surprise > config.largest_surprise:

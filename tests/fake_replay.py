@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from slam.calibration import Calibration
+from slam.gaussian_map.held_out import ViewScore
 from slam.results import Health, ScanResult, State
 from slam.trajectory import Trajectory
 
@@ -39,6 +40,10 @@ class FakeResult:
     read_cpu_s: float = 0.4
     wall_s: float = 2.0
     duration_s: float = 10.0
+    gaussians: list[int] | None = None
+    scores: list[ViewScore] = field(default_factory=list)
+    strip: list[tuple[int, NDArray[np.uint8], NDArray[np.uint8]]] = field(default_factory=list)
+    mapping_s: float = 0.0
 
     def trajectory(self) -> Trajectory:
         return self.base_trajectory().relative()
@@ -86,6 +91,21 @@ def troubled(count: int = 100) -> FakeResult:
     lost = Health(State.LOST, reasons=("12 of 800 points found a plane",))
     verdicts = [degraded if 20 <= i < 30 else lost if 60 <= i < 63 else Health() for i in range(count)]
     return _result(way(count), verdicts, [int(i >= 63) for i in range(count)])
+
+
+def pictured(count: int = 100) -> FakeResult:
+    """All is well, each scan has a picture, and of every five the last is held out; one of these shows no return."""
+    said = ["", *["the map is not ready yet"] * 3, *[f"{n} pixels <agree>" for n in range(10)]]
+    scans = [
+        replace(scan, camera="" if i % 5 == 4 else said[i] if i < len(said) else "used")
+        for i, scan in enumerate(healthy(count).results)
+    ]
+    held_out = [scan.stamp_ns for scan in scans[4::5]]
+    scores = [ViewScore(stamp, "front", 20.0 + i, 15.0, 0.7, 0.04, 0.9) for i, stamp in enumerate(held_out)]
+    scores[-1] = replace(scores[-1], psnr_db=float("nan"), depth_error_m=float("nan"), depth_share=0.0)
+    picture = np.random.default_rng(3).integers(0, 255, (30, 100, 3), np.uint8)
+    strip = [(stamp, picture, picture // 2) for stamp in held_out]
+    return replace(healthy(count), results=scans, gaussians=[0] * 1234, scores=scores, strip=strip, mapping_s=4.0)
 
 
 def _result(T: NDArray[np.float64], verdicts: list[Health], segments: list[int]) -> FakeResult:

@@ -5,20 +5,28 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import slam.io.opening
-from fake_replay import FakeRecording, healthy, stamps, troubled, way
-from mem4nav.cli import replay_run
+from fake_replay import FakeRecording, healthy, pictured, stamps, troubled, way
+from mem4nav.cli import replay_map, replay_run
 from mem4nav.cli.main import main
-from mem4nav.cli.replay_run import ReplayConfig
+from mem4nav.cli.replay_map import Start, keep, spool
+from mem4nav.cli.replay_run import JudgedMapping, ReplayConfig
 from mem4nav.cli.truth import at_scans
 from slam.config import load
 from slam.errors import TrajectoryError
+from slam.gaussian_map.map_config import GaussianMapConfig
+from slam.gaussian_map.regions import RegionStore
+from slam.map_store import load_gaussian_map, save_map
+from slam.octree import PlaneMap
+from slam.odometry_config import MapConfig
 from slam.trajectory import Trajectory, read_tum, write_tum
+from stored_maps import gaussian_map_on
 
 
 def truth_at(shift_ns: int = 0, step: int = 1) -> Trajectory:
@@ -35,13 +43,14 @@ def replaying(monkeypatch):
     def prepare(result, recording=None, *, draw=False):
         def run(recording, config, **options):
             asked.update(options, config=config)
+            asked["laid_aside"] = options["regions"].keys() if options["regions"] else None
             for one in result.results:
                 options["on_result"](one)
             return result
 
         monkeypatch.setattr(slam.io.opening, "open_recording", lambda *_: recording or FakeRecording())
         monkeypatch.setattr(replay_run, "replay", run)
-        monkeypatch.setattr(replay_run, "save_map", lambda folder, _: folder.mkdir())
+        monkeypatch.setattr(replay_map, "save_map", lambda folder, *_: folder.mkdir())
         if not draw:
             monkeypatch.setattr(replay_run, "map_png", lambda _: None)
             monkeypatch.setattr(replay_run, "write_report", lambda path, *_: path.touch())
@@ -61,7 +70,7 @@ def test_all_files_are_left_and_metrics_hold_the_fixed_keys(replaying, tmp_path)
     replaying(healthy(), FakeRecording(truth_at()), draw=True)
     assert main(["replay", "bag", "--out", str(tmp_path), "--quiet"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {
-        "trajectory.tum", "metrics.json", "config.yaml", "log.txt", "map", "map.png", "report.html"
+        "trajectory.tum", "odom.tum", "metrics.json", "config.yaml", "log.txt", "map", "map.png", "report.html"
     }  # fmt: skip
     metrics = metrics_in(tmp_path)
     assert metrics["scans"] == 100
@@ -101,17 +110,90 @@ def test_options_reach_the_odometry(replaying, tmp_path):
     options = ["--start", "2", "--duration", "3.5", "--no-imu", "--no-map", "--no-camera", "--quiet"]
     assert main(["replay", "bag", "--out", str(tmp_path), *options]) == 0
     assert (asked["start_s"], asked["duration_s"], asked["use_imu"]) == (2.0, 3.5, False)
+    assert asked["mapping"] is None and asked["regions"] is None
     assert "data:image/png" not in (tmp_path / "report.html").read_text()
     assert not (tmp_path / "map").exists()
 
 
 def test_a_replay_starts_in_a_stored_map_where_it_is_told(replaying, tmp_path, monkeypatch):
     asked = replaying(healthy())
-    monkeypatch.setattr(replay_run, "load_map", lambda folder, _: f"the map in {folder}")
+    monkeypatch.setattr(replay_map, "load_map", lambda folder, _: f"the map in {folder}")
+    monkeypatch.setattr(replay_map, "load_gaussian_map", lambda *_, **__: None)
     options = ["--map-in", "before/map", "--pose-in", "1", "2", "3", "--out", str(tmp_path), "--quiet"]
     assert main(["replay", "bag", *options]) == 0
     assert asked["start_map"] == "the map in before/map"
     np.testing.assert_array_equal(asked["start_pose"][:, 3], [1, 2, 3, 1])
+
+
+def test_a_map_with_pictures_is_judged_by_those_it_never_saw(replaying, tmp_path, capsys):
+    asked = replaying(pictured())
+    assert main(["replay", "bag", "--out", str(tmp_path)]) == 0
+    assert asked["mapping"].hold_out == 5
+    metrics = metrics_in(tmp_path)
+    assert metrics["held_out"] == 20 and metrics["gaussians"] == 1234 and metrics["map_mb"] == 0.0
+    assert (metrics["psnr_db"], metrics["psnr_full_db"]) == (29.0, 15.0)
+    assert (metrics["ssim"], metrics["depth_error_m"]) == (pytest.approx(0.7), 0.04)
+    assert metrics["camera"] == {
+        "used": 68, "not_used": 11, "reasons": {"# pixels <agree>": 8, "the map is not ready yet": 3}
+    }  # fmt: skip
+    assert metrics["mapping"]["wall_s"] == 4.0
+    said = capsys.readouterr().out
+    assert "PSNR 29.0 dB on 20 pictures" in said and f"mem4nav view {tmp_path}" in said
+
+
+def test_a_map_of_planes_alone_has_no_figures_of_pictures(replaying, tmp_path):
+    replaying(healthy())
+    assert main(["replay", "bag", "--out", str(tmp_path), "--quiet"]) == 0
+    assert not {"psnr_db", "held_out", "camera", "mapping", "gaussians"} & set(metrics_in(tmp_path))
+
+
+def test_base_link_in_the_frame_of_the_map_is_stored_for_the_viewer(replaying, tmp_path):
+    result = healthy()
+    replaying(result)
+    assert main(["replay", "bag", "--out", str(tmp_path), "--quiet"]) == 0
+    way_in_map = read_tum(tmp_path / "odom.tum").matrices()
+    np.testing.assert_allclose(way_in_map, [scan.T_odom_base for scan in result.results], atol=1e-8)
+
+
+def test_pictures_are_left_out_but_the_map_is_not(replaying, tmp_path):
+    asked = replaying(healthy())
+    assert main(["replay", "bag", "--out", str(tmp_path), "--no-camera", "--quiet"]) == 0
+    assert asked["mapping"] is None and (tmp_path / "map").exists()
+
+
+def test_what_a_drive_lays_aside_begins_empty_and_is_gone_at_the_end(replaying, tmp_path):
+    left = RegionStore(tmp_path / "spool")
+    left.put((0, 0, 0), {"of": np.zeros(1)})
+    asked = replaying(healthy())
+    assert main(["replay", "bag", "--out", str(tmp_path), "--quiet"]) == 0
+    assert asked["laid_aside"] == []
+    assert not (tmp_path / "spool").exists()
+
+
+def test_files_of_others_stay_where_a_drive_lays_things_aside(tmp_path):
+    (tmp_path / "mine.txt").touch()
+    with spool(tmp_path, True) as regions:
+        regions.put((0, 0, 0), {"of": np.zeros(1)})
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_a_drive_without_pictures_keeps_the_gaussians_that_it_started_with(tmp_path):
+    points = np.random.default_rng(1).uniform(-8.0, 8.0, (4000, 3)) * [1.0, 1.0, 0.0]
+    planes = PlaneMap(MapConfig(voxel_m=1.0))
+    planes.insert(points, np.eye(3), np.zeros(3), 0)
+    before = gaussian_map_on(planes)
+    save_map(tmp_path / "before", planes, before)
+    with spool(tmp_path / "spool", True) as regions:
+        started = Start.on(tmp_path / "before", ()).map(MapConfig(), GaussianMapConfig(), regions)
+        result = replace(healthy(), map=started.plane_map)
+        assert keep(tmp_path / "after", result, started) > 0
+    after = load_gaussian_map(tmp_path / "after")
+    assert after is not None and len(after) == len(before) > 0
+
+
+def test_a_part_of_the_mapping_can_be_set_and_pictures_stay_held_out(tmp_path):
+    (tmp_path / "mine.yaml").write_text("mapping: {scale: 0.25}\n")
+    assert load(ReplayConfig, tmp_path / "mine.yaml").mapping == JudgedMapping(scale=0.25, hold_out=5)
 
 
 def test_a_configuration_file_is_read_and_stored_resolved(replaying, tmp_path):

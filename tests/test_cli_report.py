@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fake_replay import healthy, stamps, troubled, way
-from mem4nav.cli.replay_metrics import headline, replay_metrics
+from fake_replay import healthy, pictured, stamps, troubled, way
+from mem4nav.cli.replay_metrics import headline, map_metrics, replay_metrics
 from mem4nav.cli.report import Story, map_png, render
 from mem4nav.cli.report_health import reasons_table, strip
 from mem4nav.cli.report_map import picture
 from slam.metrics import evaluate
 from slam.trajectory import Trajectory
 
-RESULTS = {"healthy": healthy, "troubled": troubled}
+RESULTS = {"healthy": healthy, "troubled": troubled, "pictured": pictured}
 VOID = {"meta", "img", "br", "path", "rect", "use", "stop", "circle", "line"}
 
 
@@ -49,7 +49,7 @@ def page(kind: str, *, with_truth: bool = True) -> str:
 def written(result, with_truth: bool = True) -> str:
     truth = Trajectory.from_matrices(stamps(), way())
     evaluation = evaluate(result.base_trajectory(), truth) if with_truth else None
-    metrics = replay_metrics(result, evaluation, "made up")
+    metrics = replay_metrics(result, evaluation, "made up") | map_metrics(result, 2_500_000)
     story = Story("A drive & more", headline(metrics), result, evaluation, metrics, "odometry:\n  a: <1>\n", result.log)
     return render(story, map_png(result))
 
@@ -82,8 +82,26 @@ def test_errors_are_drawn_only_with_truth():
     assert "Errors over time" not in page("healthy", with_truth=False)
 
 
+def test_unseen_pictures_are_shown_beside_the_map_and_spread_over_the_drive():
+    text = page("pictured")
+    assert text.count('src="data:image/jpeg;base64,') == 12
+    times = [float(time) for time in re.findall(r'class="muted">([\d.]+) s', text)]
+    assert times[0] == 0.4 and times[-1] == 9.9 and np.ptp(np.diff(times)) <= 0.51
+    assert "Quality of the map" in text and "mem4nav view DIR" in text and "nan dB" not in text
+
+
+def test_the_camera_says_why_it_left_the_pose_alone():
+    text = page("pictured")
+    assert "moved the pose of 68 of 79 scans" in text
+    assert "1 pixels &lt;agree&gt;" in text and "2 pixels" not in text
+
+
+def test_without_pictures_no_word_is_said_of_them():
+    assert not re.findall("PSNR|camera|image/jpeg", page("healthy").split("</style>")[1])
+
+
 def test_no_two_figures_share_an_id():
-    ids = re.findall(r'\bid="([^"]+)"', page("troubled"))
+    ids = re.findall(r'\bid="([^"]+)"', page("pictured"))
     clips = [one for one in ids if re.fullmatch(r"p[0-9a-f]{10}", one)]
     assert clips and len(clips) == len(set(clips))
 

@@ -31,19 +31,21 @@ def replay(
 ) -> None:
     """Odometry and map from a recording.
 
+    Where it has pictures, a Gaussian map is fitted to them and helps the pose.
+
     Args:
         input: a rosbag1, rosbag2 or mcap, or a drive folder in the KITTI raw layout.
-        out: gets map/, trajectory.tum, metrics.json, config.yaml, log.txt, map.png and report.html.
+        out: gets map/, trajectory.tum, odom.tum, metrics.json, config.yaml, log.txt, map.png and report.html.
         gt: true poses in the TUM format; else those of the recording, where it holds any.
         gt_frame: what the poses of --gt are of.
-        config: YAML with the keys `recording` and `odometry`.
-        map_in: the map/ of an earlier replay, to register the first scan against.
+        config: YAML with the keys `recording`, `odometry` and `mapping`.
+        map_in: the map/ of an earlier replay, to go on with.
         pose_in: base_link in that map's frame at the first scan, within about a metre and ten degrees; else its origin.
         start: seconds to skip.
         duration: seconds to take.
         no_imu: use LiDAR alone.
-        no_camera: leave images out; the odometry uses none yet.
-        no_map: neither store the map nor draw it.
+        no_camera: leave pictures out: the map is one of planes, and the pose that of LiDAR and IMU.
+        no_map: neither store nor draw a map, nor fit one to pictures; without it they cannot help the pose.
         quiet: say nothing but errors.
     """
     if start < 0.0:
@@ -53,7 +55,8 @@ def replay(
     if len(pose_in) not in (0, 3, 7) or (pose_in and map_in is None):
         raise UsageError(f"--pose-in has {len(pose_in)} numbers: give 3 or 7 of them, together with --map-in")
     # Imported here, so that --help and a mistyped option answer at once.
-    from mem4nav.cli.replay_run import ReplayConfig, Start, Window, run
+    from mem4nav.cli.replay_map import Start
+    from mem4nav.cli.replay_run import ReplayConfig, Window, run
     from mem4nav.cli.truth import Truth
     from slam.config import load
     from slam.io.opening import open_recording
@@ -62,7 +65,7 @@ def replay(
     settings = load(ReplayConfig, config)
     truth = Truth(read_tum(gt), gt_frame, str(gt)) if gt is not None else None
     recording = open_recording(input, settings.recording)
-    stored = Start.on(map_in, pose_in, settings.odometry.map) if map_in is not None else None
+    stored = Start.on(map_in, pose_in) if map_in is not None else None
     run(
         recording,
         settings,
@@ -72,5 +75,6 @@ def replay(
         window=Window(start, duration),
         start=stored,
         use_imu=not no_imu,
+        use_camera=not no_camera,
         keep_map=not no_map,
     )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
@@ -16,6 +17,7 @@ from slam.metrics import Evaluation
 from slam.results import ScanResult, State
 
 if TYPE_CHECKING:
+    from slam.gaussian_map.held_out import ViewScore
     from slam.replay import ReplayResult
 
 
@@ -42,6 +44,42 @@ def replay_metrics(result: ReplayResult, evaluation: Evaluation | None, truth_so
     if evaluation is not None:
         metrics |= {"truth": truth_source} | truth_metrics(evaluation)
     return metrics | {"versions": versions()}
+
+
+def map_metrics(result: ReplayResult, map_bytes: int | None) -> dict[str, Any]:
+    """What there is to say about the map and the pictures, nothing where there are neither.
+
+    Args:
+        map_bytes: of the stored map, None where none was.
+    """
+    metrics: dict[str, Any] = {} if map_bytes is None else {"map_mb": map_bytes / 1e6}
+    verdicts = [scan.camera for scan in result.results if scan.camera]
+    if verdicts:
+        used = verdicts.count("used")
+        reasons = Counter(gist(verdict) for verdict in verdicts if verdict != "used")
+        metrics["camera"] = {"used": used, "not_used": len(verdicts) - used, "reasons": dict(reasons.most_common())}
+    if result.gaussians is None:
+        return metrics
+    fitting = {"wall_s": result.mapping_s, "pictures": len(verdicts)}
+    if verdicts:
+        fitting["ms_per_picture"] = result.mapping_s * 1e3 / len(verdicts)
+    return metrics | held_out_metrics(result.scores) | {"gaussians": len(result.gaussians), "mapping": fitting}
+
+
+def held_out_metrics(scores: Sequence[ViewScore]) -> dict[str, Any]:
+    """Means over the held-out pictures, and the median error of the depth; their number alone where there are none."""
+    figures: dict[str, Any] = {"held_out": len(scores)}
+    for name, summary in (("psnr_db", np.mean), ("psnr_full_db", np.mean), ("ssim", np.mean),
+                          ("depth_error_m", np.median)):  # fmt: skip
+        values = np.array([getattr(score, name) for score in scores])
+        if np.isfinite(values).any():
+            figures[name] = float(summary(values[np.isfinite(values)]))
+    return figures
+
+
+def gist(reason: str) -> str:
+    """A reason without its numbers: reasons that differ in these alone are one."""
+    return re.sub(r"[-+]?\d[\d.,]*", "#", reason)
 
 
 def truth_metrics(evaluation: Evaluation) -> dict[str, Any]:
@@ -86,8 +124,10 @@ def headline(metrics: dict[str, Any]) -> str:
         parts.append(f"ATE {metrics['ate_rmse_m']:.3f} m, end off by {metrics['drift_percent']:.3f} %")
     if metrics["ms_per_scan"]["median"] is not None:
         parts.append(f"{metrics['ms_per_scan']['median']:.1f} ms a scan")
+    if "psnr_db" in metrics:
+        parts.append(f"PSNR {metrics['psnr_db']:.1f} dB on {metrics['held_out']:,} pictures that the map never saw")
     if metrics["realtime_factor"]:
-        parts.append(f"{metrics['realtime_factor']:.1f} times faster than the sensors")
+        parts.append(_pace(metrics["realtime_factor"]))
     return "; ".join(parts)
 
 
@@ -98,3 +138,11 @@ def _health_phrase(metrics: dict[str, Any]) -> str:
     if not bad:
         return f"all {scans:,} scans ok{segments}"
     return f"{scans:,} scans, {' and '.join(bad)}{segments}"
+
+
+def _pace(factor: float) -> str:
+    return (
+        f"{factor:.1f} times faster than the sensors"
+        if factor >= 1.0
+        else f"{1 / factor:.1f} times as long as the drive"
+    )

@@ -5,33 +5,36 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from mem4nav.cli.console import Terminal
 from mem4nav.cli.metrics_file import write_metrics
-from mem4nav.cli.replay_metrics import headline, replay_metrics
+from mem4nav.cli.replay_map import Start, keep, spool
+from mem4nav.cli.replay_metrics import headline, map_metrics, replay_metrics
 from mem4nav.cli.report import Story, map_png, write_report
 from mem4nav.cli.truth import Truth
-from mem4nav.errors import UsageError
 from slam.config import dump, dump_yaml
 from slam.errors import TrajectoryError
 from slam.files import write_bytes, write_text
+from slam.gaussian_map.mapping_config import MappingConfig
 from slam.io.recording import Recording
 from slam.io.settings import RecordingConfig
-from slam.map_store import load_map, save_map
 from slam.metrics import Evaluation
-from slam.octree import PlaneMap
-from slam.odometry_config import MapConfig, OdometryConfig
+from slam.odometry_config import OdometryConfig
 from slam.replay import ReplayResult, replay
 from slam.trajectory import Trajectory, write_tum
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedMapping(MappingConfig):
+    """How the map is built, with pictures kept apart to judge it by."""
+
+    hold_out: int = 5
+    """The last of so many pictures is used for nothing but judging the map, its scan for the pose alone; 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,8 @@ class ReplayConfig:
     """How the recording is read, where it is not to be recognised."""
     odometry: OdometryConfig = field(default_factory=OdometryConfig)
     """The filter, its map and its health."""
+    mapping: JudgedMapping = field(default_factory=JudgedMapping)
+    """The Gaussian map, where the recording has pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,28 +62,6 @@ class Window:
         return self.start_s == 0.0 and self.duration_s is None
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A stored map to start in, and where in it.
-
-    Attributes:
-        map: the map.
-        T_map_base: (4, 4) float64, base_link at the first scan in the frame of the map.
-    """
-
-    map: PlaneMap
-    T_map_base: NDArray[np.float64]
-
-    @classmethod
-    def on(cls, folder: Path, pose: Sequence[float], config: MapConfig) -> Start:
-        """From the map in ``folder``, and x y z with or without qx qy qz qw; no numbers mean the map's origin."""
-        position, quaternion = [*pose[:3]] or [0.0, 0.0, 0.0], [*pose[3:]] or [0.0, 0.0, 0.0, 1.0]
-        if abs(np.linalg.norm(quaternion) - 1.0) > 0.01:
-            raise UsageError(f"--pose-in: the quaternion {quaternion} is not of unit length")
-        at = Trajectory(np.zeros(1, np.int64), np.array([position]), np.array([quaternion]))
-        return cls(load_map(folder, config), at.matrices()[0])
-
-
 def run(
     recording: Recording,
     settings: ReplayConfig,
@@ -90,12 +73,15 @@ def run(
     window: Window | None = None,
     start: Start | None = None,
     use_imu: bool = True,
+    use_camera: bool = True,
     keep_map: bool = True,
 ) -> dict[str, Any]:
-    """Replay, judge, and store the trajectory, metrics, configuration, log, map and report in ``out``.
+    """Replay, judge, and store trajectories, metrics, configuration, log, map and report in ``out``.
 
     Args:
         truth: else what the recording itself holds.
+        use_camera: False leaves pictures out.
+        keep_map: False stores no map, and fits none to pictures.
 
     Returns:
         what metrics.json holds.
@@ -105,29 +91,46 @@ def run(
     """
     window = window or Window()
     out.mkdir(parents=True, exist_ok=True)
-    total = recording.scan_count if window.whole else None
-    with terminal.task(f"replaying {recording.name}", total) as advance:
+    with spool(out / "spool", keep_map) as regions, _progress(terminal, recording, window) as advance:
+        start_map = start.map(settings.odometry.map, settings.mapping.map, regions) if start else None
         result = replay(
             recording,
             settings.odometry,
             use_imu=use_imu,
-            start_map=start.map if start else None,
+            mapping=settings.mapping if use_camera and keep_map else None,
+            start_map=start_map,
             start_pose=start.T_map_base if start else None,
+            regions=regions,
             start_s=window.start_s,
             duration_s=window.duration_s,
             on_result=lambda _: advance(),
         )
+        _write_ways(out, result)
+        map_bytes = keep(out / "map", result, start_map) if keep_map else None
     evaluation, misfit, source = _judge(result, truth, recording)
-    metrics = replay_metrics(result, evaluation, source)
+    metrics = replay_metrics(result, evaluation, source) | map_metrics(result, map_bytes)
     notes = [*recording.notes, f"extrinsics from {recording.calibration.source}", *result.log]
     notes += [f"no comparison with the truth: {misfit}"] if misfit else []
     story = Story(title or recording.name, headline(metrics), result, evaluation, metrics, dump_yaml(settings), notes)
-    _store(out, story, settings, keep_map)
+    _store(out, story, settings, map_png(result) if keep_map else None)
     terminal.say(f"{story.title}: {story.verdict}")
     terminal.say(f"results in {out}: report.html, trajectory.tum, metrics.json")
+    if keep_map:
+        terminal.say(f"to see the map: mem4nav view {out}")
     if misfit and truth is not None:
         raise misfit
     return metrics
+
+
+def _progress(terminal: Terminal, recording: Recording, window: Window):
+    return terminal.task(f"replaying {recording.name}", recording.scan_count if window.whole else None)
+
+
+def _write_ways(out: Path, result: ReplayResult) -> None:
+    """The LiDAR in its first frame, and base_link in the frame of the map."""
+    write_tum(out / "trajectory.tum", result.trajectory())
+    stamps = [one.stamp_ns for one in result.results]
+    write_tum(out / "odom.tum", Trajectory.from_matrices(stamps, [one.T_odom_base for one in result.results]))
 
 
 def _judge(
@@ -143,14 +146,10 @@ def _judge(
         return None, error, truth.source
 
 
-def _store(out: Path, story: Story, settings: ReplayConfig, keep_map: bool) -> None:
-    write_tum(out / "trajectory.tum", story.result.trajectory())
+def _store(out: Path, story: Story, settings: ReplayConfig, picture: bytes | None) -> None:
     dump(settings, out / "config.yaml")
     write_metrics(out, story.metrics)
     write_text(out / "log.txt", "".join(f"{line}\n" for line in story.notes))
-    picture = map_png(story.result) if keep_map else None
-    if keep_map:
-        save_map(out / "map", story.result.map)
     if picture is not None:
         write_bytes(out / "map.png", picture)
     write_report(out / "report.html", story, picture)

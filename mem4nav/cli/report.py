@@ -16,6 +16,8 @@ import numpy as np
 from mem4nav.cli import report_plots as plots
 from mem4nav.cli.report_health import reasons_table, segments_table, strip
 from mem4nav.cli.report_map import picture
+from mem4nav.cli.report_pictures import camera_table, fly_through
+from mem4nav.cli.report_pictures import tiles as map_tiles
 from slam.files import write_text
 from slam.metrics import Evaluation
 from slam.octree import REACH2
@@ -105,6 +107,7 @@ def _tiles(metrics: dict[str, Any]) -> str:
         tiles += [("a scan, median wall time", f"{metrics['ms_per_scan']['median']:.1f}", "ms")]
     if metrics["realtime_factor"]:
         tiles += [("speed of the sensors, with reading", f"{metrics['realtime_factor']:.1f}×", "")]
+    tiles += map_tiles(metrics)
     tiles += [("memory, peak", f"{metrics['peak_rss_mb']:,.0f}", "MB")]
     cells = [
         f'<div class="tile"><b>{value} <small>{unit}</small></b><span>{name}</span></div>'
@@ -120,6 +123,7 @@ def _figures(story: Story, picture_of_map: bytes | None) -> list[str]:
     figures = []
     if picture_of_map is not None:
         figures.append(_map(story, picture_of_map))
+    figures.append(fly_through(story.result))
     caption = "Seen from above, aligned with the truth." if truth else "base_link seen from above, in odom."
     figures.append(_figure("Trajectory", caption, plots.top_view(estimate, _states(story, estimate), truth)))
     if evaluation:
@@ -160,7 +164,7 @@ def _health(story: Story) -> str:
     results = story.result.results
     return (
         '<section class="wide"><h2>Health</h2><p class="muted">What each scan says about its own pose.</p>'
-        f"{strip(results)}{reasons_table(results)}{segments_table(story.metrics['segment_table'])}</section>"
+        f"{strip(results)}{reasons_table(results)}{camera_table(results)}{segments_table(story.metrics['segment_table'])}</section>"
     )
 
 

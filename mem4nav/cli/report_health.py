@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from html import escape
 from itertools import groupby
 from typing import Any
 
+from mem4nav.cli.replay_metrics import gist
 from slam.results import ScanResult, State
 
 COLORS = {State.OK: "#3f9470", State.DEGRADED: "#e0930f", State.LOST: "#c8372d"}
@@ -41,7 +41,7 @@ def reasons_table(results: Sequence[ScanResult]) -> str:
     rows: dict[tuple[State, str], list[Any]] = {}
     for scan in results:
         for reason in scan.health.reasons:
-            key = (scan.health.state, re.sub(r"[-+]?\d[\d.,]*", "#", reason))
+            key = (scan.health.state, gist(reason))
             rows.setdefault(key, [reason, scan.stamp_ns, 0])[2] += 1
     if not rows:
         return ""
@@ -51,7 +51,7 @@ def reasons_table(results: Sequence[ScanResult]) -> str:
         (f"{_dot(state)}{state.value}", escape(text), f"{count:,}", f"{(stamp - first_ns) / 1e9:.1f} s")
         for (state, _), (text, stamp, count) in ordered
     ]
-    return _table(("state", "reason (as first said)", "scans", "first at"), cells, numbers=2)
+    return table(("state", "reason (as first said)", "scans", "first at"), cells, numbers=2)
 
 
 def segments_table(rows: Sequence[dict[str, Any]]) -> str:
@@ -70,15 +70,15 @@ def segments_table(rows: Sequence[dict[str, Any]]) -> str:
         )
         for row in rows
     ]
-    return _table(("", "from", "scans", "way", "degraded", "lost"), cells, numbers=5)
+    return table(("", "from", "scans", "way", "degraded", "lost"), cells, numbers=5)
 
 
 def _dot(state: State) -> str:
     return f'<span class="state {state.value}"></span>'
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
-    """The last ``numbers`` columns hold numbers."""
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], numbers: int) -> str:
+    """A table of HTML; the last ``numbers`` columns hold numbers."""
 
     def line(tag: str, cells: Sequence[str]) -> str:
         words = len(cells) - numbers

@@ -8,7 +8,7 @@ import io
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -20,10 +20,14 @@ from slam.metrics import Evaluation, pairs_by_frames, relative_errors
 from slam.results import ScanResult, State
 from slam.trajectory import Trajectory
 
+if TYPE_CHECKING:
+    from slam.gaussian_map.held_out import ViewScore
+
 INK, MUTED, RULE = "#1f2933", "#6b7785", "#e4e7eb"
 BLUE, TRUTH, AMBER = "#2f6fb0", "#aab4bf", "#c7851a"
 STATE_COLORS = {State.OK: BLUE, State.DEGRADED: "#e0930f", State.LOST: "#c8372d"}
 MAX_COLUMNS = 900
+MAX_DOTS = 120
 
 STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -155,6 +159,28 @@ def fit(results: Sequence[ScanResult]) -> str:
     return drawing.svg
 
 
+def held_out(scores: Sequence[ViewScore], first_ns: int) -> str:
+    """What held-out pictures say about the map, over the time since ``first_ns``: PSNR, and the error of the depth."""
+    scores = sorted(scores, key=lambda score: score.stamp_ns)
+    seconds = np.array([score.stamp_ns - first_ns for score in scores]) / 1e9
+    near, full, depth_m = (
+        np.array([getattr(score, name) for score in scores]) for name in ("psnr_db", "psnr_full_db", "depth_error_m")
+    )
+    dots: dict[str, Any] = {"linewidth": 1.2, "marker": "o" if len(scores) < MAX_DOTS else None, "markersize": 3.0}
+    with chart("held-out", height_in=4.0) as drawing:
+        drawing.axes.plot(*_thin(seconds, full), color=TRUTH, label="whole picture", **dots)
+        drawing.axes.plot(*_thin(seconds, near), color=BLUE, label="near returns", **dots)
+        other = drawing.axes.twinx()
+        other.plot(*_thin(seconds, depth_m * 100.0), color=AMBER, label="depth", alpha=0.85, **dots)
+        other.set_ylim(0.0, max(_almost_all(depth_m[np.isfinite(depth_m)]) * 220.0, 1.0))
+        other.grid(False)
+        other.set_ylabel("error of the depth, cm", color=AMBER)
+        _from_zero(drawing.axes, "time, s", "PSNR, dB")
+        drawing.axes.yaxis.label.set_color(BLUE)
+        _legend_above(drawing.axes)
+    return drawing.svg
+
+
 def evaluation_png(evaluation: Evaluation) -> bytes:
     """One picture of the aligned way over the truth, and of the position error over time."""
     with rc_context(STYLE):
@@ -189,6 +215,8 @@ def _inline(svg: str) -> str:
 
 def _almost_all(values: NDArray[np.float64]) -> float:
     """A limit that a few outliers, as at the start, do not set."""
+    if not len(values):
+        return 0.0
     return float(min(np.max(values), 2.0 * np.percentile(values, 98.5)))
 
 

@@ -54,14 +54,13 @@ def solved(
     gain, offset = guess.gain.astype(np.float64), guess.offset.astype(np.float64)
     for c in range(3):
         x, y = rendered[:, c].astype(np.float64), picture[:, c].astype(np.float64)
-        a, b = gain[c], offset[c]
+        w = weight.astype(np.float64)  # all alike at first: what an old exposure explains need not be what is right
         for _ in range(ROUNDS):
-            error = np.abs(y - a * x - b)
-            w = weight / np.maximum(error, 0.02)
             pull = PULL * w.sum()
             sxx, sx, s = (w * x * x).sum() + pull, (w * x).sum(), w.sum() + pull
             sxy, sy = (w * x * y).sum() + pull, (w * y).sum()
             determinant = sxx * s - sx * sx
             a, b = (s * sxy - sx * sy) / determinant, (sxx * sy - sx * sxy) / determinant
+            w = weight / np.maximum(np.abs(y - a * x - b), 0.02)
         gain[c], offset[c] = np.clip(a, *GAINS), np.clip(b, -LARGEST_OFFSET, LARGEST_OFFSET)
     return Exposure(gain.astype(np.float32), offset.astype(np.float32))

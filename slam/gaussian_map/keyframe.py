@@ -53,12 +53,14 @@ class Keyframe:
         exposure: of the picture against the map.
         truth: the picture, to compare renderings with.
         weight: (H, W) float32 of its pixels.
+        near: (H, W) bool, pixels near a return: something is there.
     """
 
     look: Look
     exposure: Exposure
     truth: Truth
     weight: NDArray[np.float32]
+    near: NDArray[np.bool_]
 
     def still(self, rendering: Rendering, config: FitConfig) -> NDArray[np.float32]:
         """(H, W) weight of the pixels, 0 where the depth of the map is no longer what this keyframe's scan says."""
@@ -67,14 +69,21 @@ class Keyframe:
         return self.weight * ~moving_pixels(self.look, rendering, config)
 
     def loss(self, rendering: Rendering, config: FitConfig):
-        """Loss of a rendering from this view, and its gradients by colour (H, W, 3) and depth (H, W)."""
-        seen = self.exposure.seen(rendering.colour)
-        colour_loss, d_colour = self.truth.colour_loss(seen, self.still(rendering, config), config.ssim_share)
-        returns = self.look.returns
-        pixels = (returns.rows, returns.columns)
-        depth = rendering.expected_depth(FITTED_ALPHA)
-        loss, d_depth = depth_loss(depth, pixels, returns.depths, config.depth_weight)
-        return colour_loss + loss, d_colour * self.exposure.gain, d_depth
+        """Loss of a rendering from this view, and its gradients by colour (H, W, 3), depth and alpha (H, W).
+
+        Colours are compared as if the picture itself shone through what is not covered, so that none is brightened to
+        make up for a gap; that gaps close where the LiDAR sees a surface is a term of its own.
+        """
+        alpha, picture, returns = rendering.alpha[:, :, None], self.look.picture, self.look.returns
+        seen = rendering.colour * self.exposure.gain + alpha * self.exposure.offset
+        weight = self.still(rendering, config)
+        colour_loss, d = self.truth.colour_loss(seen + (1.0 - alpha) * picture, weight, config.ssim_share)
+        depth, pixels = rendering.expected_depth(FITTED_ALPHA), (returns.rows, returns.columns)
+        off_loss, d_depth = depth_loss(depth, pixels, returns.depths, config.depth_weight)
+        cover = np.float32(config.cover_weight / max(int(self.near.sum()), 1))
+        open_loss = float((1.0 - rendering.alpha)[self.near].sum()) * cover
+        d_alpha = (d * (self.exposure.offset - picture)).sum(axis=2) - cover * self.near
+        return colour_loss + off_loss + open_loss, d * self.exposure.gain, d_depth, d_alpha
 
 
 def moving_pixels(look: Look, rendering: Rendering, config: FitConfig) -> NDArray[np.bool_]:

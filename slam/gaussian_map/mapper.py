@@ -16,7 +16,7 @@ from slam.calibration import Camera
 from slam.gaussian_map.exposure import Exposure
 from slam.gaussian_map.fitting_window import fitting_window
 from slam.gaussian_map.free_space import looked_through
-from slam.gaussian_map.keyframe import Keyframe, Look, exposure_of, moving_pixels, pixel_weights
+from slam.gaussian_map.keyframe import CERTAIN_ALPHA, Keyframe, Look, exposure_of, moving_pixels, pixel_weights
 from slam.gaussian_map.losses import Truth
 from slam.gaussian_map.mapping_config import MappingConfig
 from slam.gaussian_map.pictures import GREY, Developer
@@ -101,7 +101,9 @@ class Mapper:
             return None
         keyframe = self.keyframes[-1]
         rendering = self.render(keyframe.look.view)
-        off = rendering.colour - keyframe.exposure.undone(keyframe.look.picture)
+        alpha = np.maximum(rendering.alpha, 1e-3)[:, :, None]
+        off = rendering.colour / alpha - keyframe.exposure.undone(keyframe.look.picture)
+        off[rendering.alpha < CERTAIN_ALPHA] = 0.0
         return keyframe.look.view, (off @ GREY) * keyframe.still(rendering, self.config.fit)
 
     def render_map(self, view: View) -> Rendering:
@@ -119,7 +121,8 @@ class Mapper:
         exposure = exposure_of(look, before, still, guess)
         distance_px = self._seed(look, exposure)
         weight = pixel_weights(look, before, distance_px, self.config.fit)
-        self.keyframes.append(Keyframe(look, exposure, Truth(look.picture), weight))
+        near = (distance_px <= self.config.fit.near_px) & look.inside
+        self.keyframes.append(Keyframe(look, exposure, Truth(look.picture), weight, near))
         self.exposures.append((look.stamp_ns, exposure))
         self.taken += 1
         self._refine()
@@ -154,7 +157,8 @@ class Mapper:
         """
         rendering = self.window.render(keyframe.look.view)
         weight = keyframe.still(rendering, self.config.fit)
-        off = (keyframe.exposure.undone(keyframe.look.picture) - rendering.colour) * weight[:, :, None]
+        picture = keyframe.exposure.undone(keyframe.look.picture)
+        off = (picture * rendering.alpha[:, :, None] - rendering.colour) * weight[:, :, None]
         slope = self._rasteriser.gradients(rendering, off).gaussians.harmonics[:, 0]
         shown = np.maximum(rendering.contribution, LEAST_CONTRIBUTION)[:, None]
         self.window.gaussians.harmonics[:, 0] += slope / (C0 * C0 * shown)
@@ -169,8 +173,8 @@ class Mapper:
 
     def _step(self, keyframe: Keyframe) -> None:
         rendering = self.window.render(keyframe.look.view)
-        _, d_colour, d_depth = keyframe.loss(rendering, self.config.fit)
-        slope = self.window.fit(rendering, self.config.rates, d_colour, d_depth)
+        _, d_colour, d_depth, d_alpha = keyframe.loss(rendering, self.config.fit)
+        slope = self.window.fit(rendering, self.config.rates, d_colour, d_depth, d_alpha)
         self._observe(keyframe, rendering, slope)
 
     def _observe(self, keyframe: Keyframe, rendering: Rendering, slope: Gradients) -> None:

@@ -41,6 +41,8 @@ class FitConfig:
     """Weight of D-SSIM against L1."""
     depth_weight: float = 1.0
     """Weight of the relative error of the depth at LiDAR returns; 0 fits the colour alone."""
+    cover_weight: float = 0.1
+    """Weight of what is left uncovered on pixels near a return."""
     near_px: float = 6.0
     """Colour is compared on pixels so near to a return, ..."""
     covered: float = 0.5
