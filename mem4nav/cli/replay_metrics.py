@@ -123,12 +123,17 @@ def headline(metrics: dict[str, Any]) -> str:
     if "ate_rmse_m" in metrics:
         parts.append(f"ATE {metrics['ate_rmse_m']:.3f} m, end off by {metrics['drift_percent']:.3f} %")
     if metrics["ms_per_scan"]["median"] is not None:
-        parts.append(f"{metrics['ms_per_scan']['median']:.1f} ms a scan")
+        parts.append(f"{milliseconds(metrics['ms_per_scan']['median'])} ms a scan")
     if "psnr_db" in metrics:
         parts.append(f"PSNR {metrics['psnr_db']:.1f} dB on {metrics['held_out']:,} pictures that the map never saw")
     if metrics["realtime_factor"]:
         parts.append(_pace(metrics["realtime_factor"]))
     return "; ".join(parts)
+
+
+def milliseconds(value: float) -> str:
+    """With a decimal where it says something."""
+    return f"{value:.1f}" if value < 100.0 else f"{value:,.0f}"
 
 
 def _health_phrase(metrics: dict[str, Any]) -> str:

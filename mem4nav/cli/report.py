@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mem4nav.cli import report_plots as plots
+from mem4nav.cli.replay_metrics import milliseconds
 from mem4nav.cli.report_health import reasons_table, segments_table, strip
 from mem4nav.cli.report_map import picture
 from mem4nav.cli.report_pictures import camera_table, fly_through
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from slam.replay import ReplayResult
 
 
-TIME_CAPTION = "Odometry and map; reading apart."
+TIME_CAPTION = "Odometry and map; reading, and fitting to pictures, apart."
 DISC_SIGMAS, GATE_SIGMAS = 2.1, 3.0  # an even disc's points deviate by half its radius; the gate is at three deviations
 FIT_CAPTION = "Distance of matched points to their planes (RMS), and their share."
 
@@ -104,9 +105,9 @@ def _tiles(metrics: dict[str, Any]) -> str:
             ("RPE from scan to scan", f"{metrics['rpe_trans_m'] * 100:.1f}", f"cm, {metrics['rpe_rot_deg']:.2f}°"),
         ]
     if metrics["ms_per_scan"]["median"] is not None:
-        tiles += [("a scan, median wall time", f"{metrics['ms_per_scan']['median']:.1f}", "ms")]
+        tiles += [("a scan, median wall time", milliseconds(metrics["ms_per_scan"]["median"]), "ms")]
     if metrics["realtime_factor"]:
-        tiles += [("speed of the sensors, with reading", f"{metrics['realtime_factor']:.1f}×", "")]
+        tiles += [_pace(metrics["realtime_factor"])]
     tiles += map_tiles(metrics)
     tiles += [("memory, peak", f"{metrics['peak_rss_mb']:,.0f}", "MB")]
     cells = [
@@ -114,6 +115,12 @@ def _tiles(metrics: dict[str, Any]) -> str:
         for name, value, unit in tiles
     ]
     return f'<div class="tiles">{"".join(cells)}</div>'
+
+
+def _pace(factor: float) -> tuple[str, str, str]:
+    if factor >= 1.0:
+        return "speed of the sensors, with reading", f"{factor:.1f}×", ""
+    return "as long as the drive, with reading", f"{1 / factor:.1f}×", ""
 
 
 def _figures(story: Story, picture_of_map: bytes | None) -> list[str]:

@@ -167,7 +167,7 @@ def held_out(scores: Sequence[ViewScore], first_ns: int) -> str:
         np.array([getattr(score, name) for score in scores]) for name in ("psnr_db", "psnr_full_db", "depth_error_m")
     )
     dots: dict[str, Any] = {"linewidth": 1.2, "marker": "o" if len(scores) < MAX_DOTS else None, "markersize": 3.0}
-    with chart("held-out", height_in=4.0) as drawing:
+    with chart("held-out", width_in=11.6) as drawing:
         drawing.axes.plot(*_thin(seconds, full), color=TRUTH, label="whole picture", **dots)
         drawing.axes.plot(*_thin(seconds, near), color=BLUE, label="near returns", **dots)
         other = drawing.axes.twinx()
