@@ -20,7 +20,6 @@ from mem4nav.cli.report_plots import held_out
 from slam.results import ScanResult
 
 if TYPE_CHECKING:
-    from slam.gaussian_map.held_out import ViewScore
     from slam.replay import ReplayResult
 
 Pair = tuple[int, NDArray[np.uint8], NDArray[np.uint8]]
