@@ -16,7 +16,7 @@ from mem4nav.errors import UsageError
 if TYPE_CHECKING:
     from sim_envs.city import SimulatedDrive
 
-PICTURES = {"width": 320, "height": 240, "rate_hz": 2.0}
+PICTURES = {"width": 320, "height": 240, "rate_hz": 3.0}
 """So few and small that a demo on two cores takes minutes."""
 
 

@@ -146,8 +146,6 @@ def _health_phrase(metrics: dict[str, Any]) -> str:
 
 
 def _pace(factor: float) -> str:
-    return (
-        f"{factor:.1f} times faster than the sensors"
-        if factor >= 1.0
-        else f"{1 / factor:.1f} times as long as the drive"
-    )
+    if factor >= 1.0:
+        return f"{factor:.1f} times faster than the sensors"
+    return f"took {1 / factor:.1f} times as long as the drive"

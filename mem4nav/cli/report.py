@@ -120,7 +120,7 @@ def _tiles(metrics: dict[str, Any]) -> str:
 def _pace(factor: float) -> tuple[str, str, str]:
     if factor >= 1.0:
         return "speed of the sensors, with reading", f"{factor:.1f}×", ""
-    return "as long as the drive, with reading", f"{1 / factor:.1f}×", ""
+    return "the time of the drive, with reading", f"{1 / factor:.1f}×", ""
 
 
 def _figures(story: Story, picture_of_map: bytes | None) -> list[str]:
