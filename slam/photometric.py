@@ -150,6 +150,7 @@ def linearise(
     K: NDArray[np.float64],
     tau: float,
     scale: float | None = None,
+    offset: float | None = None,
 ) -> tuple[PhotometricFit, float]:
     """The measurement at one pose of the body.
 
@@ -158,6 +159,7 @@ def linearise(
         pose: R (3, 3) and position (3,) of the body in odom.
         T_body_camera: (4, 4) optical frame in the body frame, at the picture's time.
         scale: residual at which an anchor counts half, brightness; None: by the spread of the residuals.
+        offset: of the brightness of all anchors; None: the median of the residuals, within reason.
 
     Returns:
         the fit with R^-1 = 1 / scale^2, and the scale.
@@ -168,6 +170,9 @@ def linearise(
     rows = np.empty((len(anchors), 11))
     _residuals(anchors.points, anchors.brightness, image, R, position, X, x, f, tau, rows)
     seen = rows[:, 0] > 0.0
+    if offset is None:
+        offset = float(np.clip(np.median(rows[seen, 4]), -2.0 * OFFSET_SIGMA, 2.0 * OFFSET_SIGMA)) if seen.any() else 0.0
+    rows[:, 4] -= offset
     if scale is None:
         scale = _spread(rows[seen, 4]) if seen.any() else 1.0
     information, vector, sums = np.zeros((COLUMNS + 1, COLUMNS + 1)), np.zeros(COLUMNS + 1), np.zeros(9)

@@ -67,7 +67,7 @@ def test_the_jacobian_is_the_derivative_of_the_brightness_that_is_predicted(seed
     anchors = Anchors(
         point[None], np.zeros((1, 2), np.int32), np.array([brightness], np.float32), (tau * slope[None]).astype("f4")
     )
-    fit, _ = linearise(anchors, image, (R, p), X, K, tau, scale)
+    fit, _ = linearise(anchors, image, (R, p), X, K, tau, scale, 0.0)
     z = float(brightness) - tau * value
     weight = 1.0 / (scale**2 + z**2)
     row = fit.vector / (z * weight) * (1.0 + weight * OFFSET_SIGMA**2)  # what the unknown offset leaves

@@ -125,6 +125,22 @@ def which_free(cells, keys, finest, coarsest, out):
 
 
 @njit(cache=True)
+def which_cover(cells, keys, finest, coarsest, out):
+    """Rows of the coarser cells that hold these cells, -1 where none does."""
+    for i in range(len(keys)):
+        out[i] = -1
+        if keys[i] == uint64(NOWHERE):
+            continue
+        key = keys[i]
+        for _ in range(finest - height_of(key) - coarsest):
+            key = parent(key)
+            value = cells.values[probe(cells, key)]
+            if value > 0:
+                out[i] = value - 1
+                break
+
+
+@njit(cache=True)
 def child_keys(keys, offsets, out):
     """Keys (N, M) of different children of N cells, for M at these offsets (N, M, 3) from each cell's middle.
 

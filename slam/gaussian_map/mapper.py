@@ -38,6 +38,9 @@ DETAIL_PX = 1.5
 LEAST_CONTRIBUTION = 0.5
 """Pixels; Gaussians that show less are painted less."""
 
+LEAST_SUCCESSORS = 2
+"""Finer seeds in a coarse Gaussian's cell for which it goes."""
+
 
 class Mapper:
     """The Gaussian map of one segment and what fits it.
@@ -196,8 +199,15 @@ class Mapper:
         wanted = (depth > 0.0) & (depth < c.farthest_m) & look.inside
         pixels = seed_pixels(wanted, c.spacing_px)
         new, spacing = seeds(exposure.undone(look.picture), depth, normal, look.view, pixels, c)
-        self.map.add(new, self.map.level_of(spacing), self.taken)
+        levels = self.map.level_of(spacing)
+        self._make_way(new.means, levels)
+        self.map.add(new, levels, self.taken)
         return distance_px
+
+    def _make_way(self, means: NDArray[np.float32], levels: NDArray[np.int64]) -> None:
+        """What was seen from afar gives way to what is seen from near, where several finer seeds take its place."""
+        coarse, seeded = np.unique(self.map.covering(means, levels), return_counts=True)
+        self.map.remove(coarse[(coarse >= 0) & (seeded >= LEAST_SUCCESSORS)])
 
     def _move(self, views: list[View]) -> None:
         self.window.move_to(views if self.config.windowed else None, self.config.reach_m)

@@ -137,6 +137,13 @@ class GaussianMap:
         cells.which_free(s.cells, s.keys_of(points, levels), s.finest, s.coarsest, out)
         return out
 
+    def covering(self, points: NDArray[np.floating], levels: Ints) -> NDArray[np.int64]:
+        """(N,) rows whose coarser cells hold the cells of these levels (N,) round the points (N, 3), else -1."""
+        self.forget()
+        s, out = self._storage, np.empty(len(points), np.int64)
+        cells.which_cover(s.cells, s.keys_of(points, levels), s.finest, s.coarsest, out)
+        return out
+
     def add(self, gaussians: Gaussians, levels: Ints, seen: int) -> NDArray[np.int64]:
         """Seed Gaussians in the cells round their means; where one is not free (see ``free``) it is refused.
 
