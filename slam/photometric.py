@@ -171,7 +171,9 @@ def linearise(
     _residuals(anchors.points, anchors.brightness, image, R, position, X, x, f, tau, rows)
     seen = rows[:, 0] > 0.0
     if offset is None:
-        offset = float(np.clip(np.median(rows[seen, 4]), -2.0 * OFFSET_SIGMA, 2.0 * OFFSET_SIGMA)) if seen.any() else 0.0
+        offset = (
+            float(np.clip(np.median(rows[seen, 4]), -2.0 * OFFSET_SIGMA, 2.0 * OFFSET_SIGMA)) if seen.any() else 0.0
+        )
     rows[:, 4] -= offset
     if scale is None:
         scale = _spread(rows[seen, 4]) if seen.any() else 1.0

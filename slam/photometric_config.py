@@ -31,9 +31,9 @@ class PhotometricConfig:
     """Neighbouring pixels share the errors of the map: so many count as independent."""
     tau_sigma: float = 0.3
     """Standard deviation of the inverse exposure from one picture to the next: it may jump."""
-    least_correlation: float = 0.85
+    least_correlation: float = 0.75
     """Of rendering and picture at the end, or the update abstains."""
-    largest_rms: float = 0.1
+    largest_rms: float = 0.12
     """Brightness by which they may still differ then."""
     least_in_view: float = 0.6
     """Share of the anchors that the picture must still show."""

@@ -18,6 +18,8 @@ from slam.photometric_config import PhotometricConfig
 from slam.splatting.rendering import Rendering
 from slam.splatting.view import View
 
+TRIAL_SCALE = 0.05
+"""Brightness by which residuals count while two exposures are compared."""
 LEAST_SLOPE = 1e-4
 """Brightness a pixel below which a rendering is flat."""
 
@@ -140,13 +142,14 @@ def update(
         T_body_camera: (4, 4) optical frame at the picture's time in the body frame at the scan's end.
         reference: what the rendering is known to get wrong.
     """
-    prior = _tau_freed(state, rendering, grey, config)
-    now, fit = prior, None
+    prior, now, fit = state, state, None
     for blur_px in config.blurs_px:
-        anchors = anchors_of(rendering, view, blur_px, config, reference)
+        anchors, image = anchors_of(rendering, view, blur_px, config, reference), gaussian_filter(grey, blur_px)
         if len(anchors) < config.least_pixels:
             return Photometry(state, f"the map shows {len(anchors)} pixels with texture, too few")
-        now, fit = _descend(now, prior, anchors, gaussian_filter(grey, blur_px), T_body_camera, view.K, config)
+        if fit is None:
+            prior = now = _tau_freed(state, anchors, image, T_body_camera, view.K, config)
+        now, fit = _descend(now, prior, anchors, image, T_body_camera, view.K, config)
     assert fit is not None
     reason = _doubt(now, prior, anchors, fit, config)
     if reason:
@@ -157,14 +160,19 @@ def update(
 
 
 def _tau_freed(
-    state: FilterState, rendering: Rendering, grey: NDArray[np.float32], config: PhotometricConfig
-) -> FilterState:
-    """The exposure may have changed since the picture before: begin with the ratio of the brightnesses."""
-    sure = rendering.alpha > config.least_alpha
+    state: FilterState, anchors: Anchors, image: NDArray[np.float32], T_body_camera: NDArray[np.float64],
+    K: NDArray[np.float64], config: PhotometricConfig,
+) -> FilterState:  # fmt: skip
+    """The exposure may have changed since the picture before: begin with the old one or, where that explains the
+    picture better, with the ratio of the brightnesses, which a cover over the lens would spoil."""
+    rows, columns = anchors.pixels.T
+    ratio = float(np.median(anchors.brightness)) / max(float(np.median(image[rows, columns])), 1e-3)
+    costs = {
+        tau: linearise(anchors, image, (state.R, state.position), T_body_camera, K, tau, TRIAL_SCALE)[0].cost
+        for tau in (state.tau, float(np.clip(ratio, 0.1, 10.0)))
+    }
     prior = state.copy()
-    if sure.sum() >= config.least_pixels:
-        shown = float(np.median(rendering.colour[sure] @ GREY / rendering.alpha[sure]))
-        prior.tau = float(np.clip(shown / max(float(np.median(grey[sure])), 1e-3), 0.1, 10.0))
+    prior.tau = min(costs, key=lambda tau: costs[tau])
     prior.P[6, :] = prior.P[:, 6] = 0.0
     prior.P[6, 6] = (config.tau_sigma * prior.tau) ** 2
     return prior

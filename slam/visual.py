@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,9 +29,12 @@ from slam.photometric_config import PhotometricConfig
 from slam.photometric_update import Photometry, Reference, unusable, update
 from slam.prediction import Prediction
 
-DISTRUSTED = 10
+DISTRUSTED = 5
 """After so many pictures in a row that do not look like the map, the map is what is wrong: it takes them in again."""
 
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+MOST_LAID_BY = 8
+"""Pictures that wait for the mapper; where it cannot keep up the oldest is dropped."""
 MOST_WAITING = 100
 """Held-out pictures wait for the whole map; beyond so many the oldest is judged at once."""
 
@@ -102,7 +107,7 @@ class Visual:
         self.on_view: Callable[[HeldOutView, ViewScore], None] | None = None
         self._held_out: deque[tuple[int, Look]] = deque()
         self._news: list[str] = []
-        self._due = 0
+        self._laid_by: deque[tuple[Image, bool, NDArray[np.float64], NDArray[np.float64]]] = deque(maxlen=MOST_LAID_BY)
         self._T_body_base, self._regions = T_body_base, regions
         if start_map is not None:
             self.mapper = Mapper(calibration.cameras, start_map, mapping)
@@ -124,9 +129,10 @@ class Visual:
             if not reason:
                 state, reason = self._updated(image, camera, prediction, state)
             said = reason or "used"
-            if said != camera.verdict and (reason or camera.verdict):
+            gist = NUMBER.sub("#", said)
+            if gist != camera.verdict and (reason or camera.verdict):
                 self._news.append(f"camera {image.camera}: {said if not reason else 'not used, ' + reason}")
-            camera.verdict = said
+            camera.verdict = gist
         return state, said
 
     def extend(
@@ -136,23 +142,18 @@ class Visual:
         points: Callable[[], NDArray[np.float64]],
         plane_map: PlaneMap,
     ) -> None:
-        """Take the bundle's pictures into the map, now that the pose is settled.
+        """Lay the bundle's pictures by for ``work``, now that the pose is settled.
 
         Args:
             points: gives (N, 3) points of the scan in odom.
         """
         if not self._pending:
             return
-        mapper = self._mapper_on(plane_map)
+        self._mapper_on(plane_map)
         placed = points()
         for image, held_out in self._pending:
             T = prediction.pose_at(image.stamp_ns, state) @ self._T_body_base
-            look = mapper.look(image, T, placed)
-            if held_out:
-                self._held_out.append((mapper.taken, look))
-            elif mapper.wants(look):
-                mapper.add(look)
-                self._due += self.mapping.fit.steps
+            self._laid_by.append((image, held_out, T, placed))
         self._pending = []
 
     @property
@@ -161,17 +162,37 @@ class Visual:
         return any(held_out for _, held_out in self._pending)
 
     def work(self, budget_s: float | None = None) -> int:
-        """Fit the map: for so long, or the configured steps for each new keyframe; returns the steps made."""
-        if self.mapper is None:
+        """Take the pictures laid by into the map and fit it; returns the steps made.
+
+        Args:
+            budget_s: seconds to take; None makes the configured number of steps for each new keyframe.
+        """
+        mapper, began = self.mapper, time.perf_counter()
+        if mapper is None:
             return 0
-        steps, self._due = (self._due, 0) if budget_s is None else (None, 0)
-        done = self.mapper.work(steps, budget_s)
-        wait = self.mapping.judge_after or self.mapper.taken + 1
-        while self._held_out and (
-            self.mapper.taken >= self._held_out[0][0] + wait or len(self._held_out) > MOST_WAITING
-        ):
+        steps = 0
+        while self._laid_by:
+            steps += self._take_in(mapper, *self._laid_by.popleft())
+        if budget_s is None:
+            done = mapper.work(steps=steps)
+        else:
+            done = mapper.work(budget_s=began + budget_s - time.perf_counter())
+        wait = self.mapping.judge_after or mapper.taken + 1
+        while self._held_out and (mapper.taken >= self._held_out[0][0] + wait or len(self._held_out) > MOST_WAITING):
             self._judge_oldest()
         return done
+
+    def _take_in(
+        self, mapper: Mapper, image: Image, held_out: bool, T_odom_base: NDArray[np.float64], points: NDArray
+    ) -> int:
+        """One picture becomes a keyframe, or waits to be judged; returns the steps that this calls for."""
+        look = mapper.look(image, T_odom_base, points)
+        if held_out:
+            self._held_out.append((mapper.taken, look))
+        elif mapper.wants(look):
+            mapper.add(look)
+            return self.mapping.fit.steps
+        return 0
 
     def news(self) -> list[str]:
         """Sentences since the last call, one when a camera begins or ceases to be used."""
@@ -197,6 +218,7 @@ class Visual:
     def _mapper_on(self, plane_map: PlaneMap) -> Mapper:
         if self.mapper is None or self.mapper.map.plane_map is not plane_map:
             self.judge()
+            self._laid_by.clear()
             if self._regions is not None:
                 self._regions.clear()
             gaussian_map = GaussianMap(plane_map, self.mapping.map, self._regions)

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 ROUNDS = 4
 """Of the reweighted least squares."""
-PULL = 0.002
-"""Towards gain 1 and offset 0, as a share of the weight of all pixels."""
+GAIN_PULL, OFFSET_PULL = 0.002, 3.0
+"""Towards gain 1 and offset 0, as shares of the weight of all pixels. A free offset would trade against the gain: the
+noise of the rendering lowers the slope of any regression, and each keyframe would hand on more contrast than it got."""
 GAINS, LARGEST_OFFSET = (0.2, 5.0), 0.3
 
 
@@ -56,11 +57,11 @@ def solved(
         x, y = rendered[:, c].astype(np.float64), picture[:, c].astype(np.float64)
         w = weight.astype(np.float64)  # all alike at first: what an old exposure explains need not be what is right
         for _ in range(ROUNDS):
-            pull = PULL * w.sum()
-            sxx, sx, s = (w * x * x).sum() + pull, (w * x).sum(), w.sum() + pull
-            sxy, sy = (w * x * y).sum() + pull, (w * y).sum()
+            pull, sx, sy = GAIN_PULL * w.sum(), (w * x).sum(), (w * y).sum()
+            sxx, sxy, s = (w * x * x).sum() + pull, (w * x * y).sum() + pull, (1.0 + OFFSET_PULL) * w.sum()
             determinant = sxx * s - sx * sx
-            a, b = (s * sxy - sx * sy) / determinant, (sxx * sy - sx * sxy) / determinant
+            b = (sxx * sy - sx * sxy) / determinant
+            a = (sy - b * w.sum() + pull) / (sx + pull)  # the ratio of the sums, in which the rendering's noise cancels
             w = weight / np.maximum(np.abs(y - a * x - b), 0.02)
         gain[c], offset[c] = np.clip(a, *GAINS), np.clip(b, -LARGEST_OFFSET, LARGEST_OFFSET)
     return Exposure(gain.astype(np.float32), offset.astype(np.float32))

@@ -41,6 +41,9 @@ LEAST_CONTRIBUTION = 0.5
 LEAST_SUCCESSORS = 2
 """Finer seeds in a coarse Gaussian's cell for which it goes."""
 
+SHRINKAGE, REGROWTH, LEAST_REACH_M = 0.8, 1.02, 10.0
+"""How the window's reach follows the number of Gaussians in view."""
+
 
 class Mapper:
     """The Gaussian map of one segment and what fits it.
@@ -63,7 +66,7 @@ class Mapper:
         self._developers = {name: Developer(camera, config.scale) for name, camera in cameras.items()}
         self.exposures: list[tuple[int, Exposure]] = []
         self._developed: tuple[Image | None, NDArray[np.float32]] = (None, np.zeros((0, 0, 3), np.float32))
-        self._turn = 0
+        self._turn, self._reach_m = 0, config.reach_m
 
     def pictured(self, image: Image, T_odom_base: NDArray[np.float64]) -> tuple[View, NDArray[np.float32]]:
         """Where a picture was taken from, and the picture (H, W, 3) float32 with its distortion undone."""
@@ -179,6 +182,13 @@ class Mapper:
         _, d_colour, d_depth, d_alpha = keyframe.loss(rendering, self.config.fit)
         slope = self.window.fit(rendering, self.config.rates, d_colour, d_depth, d_alpha)
         self._observe(keyframe, rendering, slope)
+        self._bound()
+
+    def _bound(self) -> None:
+        """Keep Gaussians from growing beyond their cells' surroundings: one under the camera would veil the picture."""
+        window = self.window
+        largest = np.log(self.config.largest_sigma * self.map.side_of(self.map.levels[window.rows]))
+        np.minimum(window.gaussians.log_scales, largest[:, None], out=window.gaussians.log_scales)
 
     def _observe(self, keyframe: Keyframe, rendering: Rendering, slope: Gradients) -> None:
         """Remember what this step has shown of each Gaussian, for refinement."""
@@ -195,7 +205,8 @@ class Mapper:
     def _seed(self, look: Look, exposure: Exposure) -> NDArray[np.float64]:
         """Gaussians where the picture shows a surface that the map lacks; returns the distance to the returns."""
         c = self.config.seeding
-        depth, normal, distance_px = completed(look.returns, self.map.plane_map, look.view, c.reach_px)
+        returns = look.returns.nearer_than(self._reach_m)
+        depth, normal, distance_px = completed(returns, self.map.plane_map, look.view, c.reach_px)
         wanted = (depth > 0.0) & (depth < c.farthest_m) & look.inside
         pixels = seed_pixels(wanted, c.spacing_px)
         new, spacing = seeds(exposure.undone(look.picture), depth, normal, look.view, pixels, c)
@@ -210,4 +221,13 @@ class Mapper:
         self.map.remove(coarse[(coarse >= 0) & (seeded >= LEAST_SUCCESSORS)])
 
     def _move(self, views: list[View]) -> None:
-        self.window.move_to(views if self.config.windowed else None, self.config.reach_m)
+        """The window to what these views see; where that is too much, to the nearer part of it."""
+        most, reach_m = self.config.most_in_window, self.config.reach_m
+        if not self.config.windowed:
+            self.window.move_to(None)
+            return
+        self._reach_m = min(reach_m, REGROWTH * self._reach_m)
+        self.window.move_to(views, self._reach_m)
+        while self.window.size > most and self._reach_m > LEAST_REACH_M:
+            self._reach_m *= SHRINKAGE
+            self.window.move_to(views, self._reach_m)

@@ -71,6 +71,10 @@ class MappingConfig:
     """A held-out picture is judged when so many keyframes have followed it; 0: at the end."""
     reach_m: float = 80.0
     """Gaussians farther than this are not looked at, metres."""
+    largest_sigma: float = 2.5
+    """Standard deviations grow no larger than this, in sides of the Gaussian's cell."""
+    most_in_window: int = 80_000
+    """Where more Gaussians than this are in view, the window reaches less far."""
     refine_every: int = 5
     """Keyframes between two looks at what to split, merge and prune."""
     windowed: bool = True

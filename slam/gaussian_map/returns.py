@@ -83,6 +83,11 @@ class Returns:
     def __len__(self) -> int:
         return len(self.depths)
 
+    def nearer_than(self, depth_m: float) -> Returns:
+        """Those up to a depth."""
+        near = self.depths <= depth_m
+        return Returns(self.rows[near], self.columns[near], self.depths[near], self.points[near])
+
     def distance_px(self, shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """(H, W) pixels to the nearest return, and (H, W) which one that is (0 where there is none at all)."""
         empty = np.ones(shape, np.bool_)
