@@ -10,6 +10,7 @@
 // across = C_yy / det C, shear = C_xy / C_yy, along = 1 / C_yy.
 
 constexpr float NEAR_M = 0.1f;
+constexpr float NEAR_SIGMAS = 1.5f;
 constexpr float BLUR_PX2 = 0.3f;
 constexpr float LEAST_ALPHA = 1.0f / 255.0f;
 
@@ -99,6 +100,12 @@ __device__ Flat flattened(Vec m, Axes axes, Vec scale, const Lens& lens) {
     const Vec q = {scale.x * (axes.first.y - c * axes.first.z), scale.y * (axes.second.y - c * axes.second.z),
                    scale.z * (axes.third.y - c * axes.third.z)};
     return {sx * p, sy * q, sx, sy, a, c};
+}
+
+// Whether the plane of the camera lies within NEAR_SIGMAS of the mean.
+__device__ bool reaches_camera(Vec m, Axes axes, Vec scale) {
+    const Vec deep = {scale.x * axes.first.z, scale.y * axes.second.z, scale.z * axes.third.z};
+    return NEAR_SIGMAS * NEAR_SIGMAS * dot(deep, deep) >= m.z * m.z;
 }
 
 // Which axis is the normal: that of the smallest scale, the first of equals.
@@ -198,7 +205,8 @@ project_forward(const float* __restrict__ means, const float* __restrict__ quats
         const Vec log_scale = row(log_scales, i);
         const Axes axes = axes_of(unit(quats, i), lens->R);
         const Vec scale = {expf(log_scale.x), expf(log_scale.y), expf(log_scale.z)};
-        if (outlined(m, flattened(m, axes, scale, *lens), logits[i], *lens, splat)) {
+        if (!reaches_camera(m, axes, scale) &&
+            outlined(m, flattened(m, axes, scale, *lens), logits[i], *lens, splat)) {
             Vec colour = {0.5f, 0.5f, 0.5f};
             const float* own = harmonics + 3 * count * static_cast<long long>(i);
             each_harmonic(sighted(mean, *lens).direction, count,

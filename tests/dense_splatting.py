@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from slam.splatting import BLUR_PX2, LEAST_ALPHA, LEAST_COSINE, LEAST_LIGHT, MARGIN, MOST_ALPHA, NEAR_M
+from slam.splatting import BLUR_PX2, LEAST_ALPHA, LEAST_COSINE, LEAST_LIGHT, MARGIN, MOST_ALPHA, NEAR_M, NEAR_SIGMAS
 from slam.splatting.gaussians import C0, Gaussians
 from slam.splatting.view import View
 
@@ -119,6 +119,8 @@ def render(gaussians: Gaussians, view: View, background=(0.0, 0.0, 0.0), dtype=t
     m = leaves.means @ R.T + t
     near_first = np.argsort(m[:, 2].detach().numpy(), kind="stable")
     order = torch.as_tensor(near_first[m[near_first, 2].detach().numpy() > NEAR_M])
+    deep = (R @ rotations(leaves.quats[order]) * leaves.log_scales[order].exp()[:, None])[:, 2].norm(dim=1)
+    order = order[(NEAR_SIGMAS * deep < m[order, 2]).detach()]
     m, log_scales = m[order], leaves.log_scales[order]
     axes = R @ rotations(leaves.quats[order])
     spread = axes * log_scales.exp()[:, None]

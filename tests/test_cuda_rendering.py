@@ -174,7 +174,7 @@ CONSTANT = re.compile(r"(?:constexpr \w+ |[,] )(\w+) = ([^;,\n]+)(?=[;,])")
 
 
 def test_constants_of_the_kernels_are_those_of_the_python():
-    python = {name: getattr(slam.splatting, name) for name in ("TILE", "BLUR_PX2", "NEAR_M")}
+    python = {name: getattr(slam.splatting, name) for name in ("TILE", "BLUR_PX2", "NEAR_M", "NEAR_SIGMAS")}
     python |= {name: getattr(slam.splatting, name) for name in ("LEAST_ALPHA", "MOST_ALPHA", "LEAST_LIGHT")}
     python |= {"C0": harmonics.C0, "C1": harmonics.C1, "CHANNELS": CHANNELS, "THREADS": THREADS, "BITS": morton.BITS}
     python |= {f"C2{k}": value for k, value in enumerate(harmonics.C2)}

@@ -47,6 +47,11 @@ def disc(scale=0.1, **of) -> Gaussians:
     return one(**of)._replace(log_scales=np.log(np.array([[scale, scale, 0.1 * scale]], np.float32)))
 
 
+def screen(scale, **of) -> Gaussians:
+    """Facing the camera, as large as you like and a centimetre thick."""
+    return one(**of)._replace(log_scales=np.log(np.array([[scale, scale, 0.01]], np.float32)))
+
+
 def test_the_normal_is_the_thinnest_axis_turned_towards_the_camera():
     drawn = render(disc(), CENTRED)
     assert np.allclose(drawn.normal[12, 20] / drawn.alpha[12, 20], [0, 0, -1], atol=1e-5)
@@ -110,14 +115,14 @@ def test_what_lies_in_front_hides_what_lies_behind():
 
 
 def test_light_ends_before_it_falls_below_the_least_and_no_gaussian_is_wholly_opaque():
-    wall = concatenated([one(mean=(0, 0, z), scale=50.0, opacity=0.9999) for z in (2.0, 3.0, 4.0)])
+    wall = concatenated([screen(50.0, mean=(0, 0, z), opacity=0.9999) for z in (2.0, 3.0, 4.0)])
     drawn = render(wall, CENTRED)
     assert np.allclose(1.0 - drawn.alpha, (1.0 - MOST_ALPHA) ** 2, rtol=1e-2)
     assert drawn.seen.tolist() == [True, True, False]
 
 
 def test_a_gaussian_wholly_hidden_is_not_seen():
-    front = [one(mean=(0, 0, 2.0 + 0.1 * k), scale=5.0, opacity=0.95) for k in range(6)]
+    front = [screen(5.0, mean=(0, 0, 2.0 + 0.1 * k), opacity=0.95) for k in range(6)]
     drawn = render(concatenated([*front, one(mean=(0, 0, 9.0))]), CENTRED)
     assert drawn.seen[0] and not drawn.seen[-1] and drawn.contribution[-1] == 0.0
 
@@ -163,7 +168,7 @@ def test_a_gaussian_that_is_not_finite_is_left_out_and_spoils_no_other(wrong):
 
 
 def test_huge_and_tiny_gaussians_are_drawn():
-    huge, tiny = one(scale=1e4, opacity=0.5), one(scale=1e-6, opacity=0.9)
+    huge, tiny = screen(1e4, opacity=0.5), one(scale=1e-6, opacity=0.9)
     drawn = render(huge, CENTRED)
     assert np.allclose(drawn.alpha, 0.5, atol=1e-4) and all_finite(drawn)
     drawn = render(tiny, CENTRED)
@@ -182,7 +187,7 @@ def test_a_long_thin_gaussian_across_the_picture_keeps_its_shape():
 
 def test_gaussians_at_the_border_and_beside_the_camera_are_drawn_without_harm():
     edge = concatenated(
-        [one(mean=(x, y, 0.11), scale=0.3) for x in (-1.0, 0.0, 5.0) for y in (-0.5, 0.5)]
+        [screen(0.3, mean=(x, y, 0.11)) for x in (-1.0, 0.0, 5.0) for y in (-0.5, 0.5)]
         + [one(mean=(0, 0, 0.0999)), one(mean=(2.6, 0, 5.0)), one(mean=(-2.9, 0, 5.0))]
     )
     drawn = render(edge, AHEAD)
@@ -239,3 +244,8 @@ def test_rows_of_a_larger_array_render_as_they_are():
         render(scene.take(slice(0, 40, 2)), AHEAD).colour,
         render(Gaussians(*(a[::2].copy() for a in scene)), AHEAD).colour,
     )
+
+
+def test_a_splat_that_lies_beneath_the_camera_and_reaches_it_does_not_veil_the_picture():
+    assert not render(one(mean=(0.0, 1.5, 0.4), scale=1.0), AHEAD).alpha.any()
+    assert render(one(mean=(0.0, 1.5, 4.0), scale=1.0), AHEAD).alpha.any()

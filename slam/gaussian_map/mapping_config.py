@@ -41,7 +41,7 @@ class FitConfig:
     """Weight of D-SSIM against L1."""
     depth_weight: float = 1.0
     """Weight of the relative error of the depth at LiDAR returns; 0 fits the colour alone."""
-    cover_weight: float = 0.1
+    cover_weight: float = 0.5
     """Weight of what is left uncovered on pixels near a return."""
     near_px: float = 6.0
     """Colour is compared on pixels so near to a return, ..."""
@@ -71,7 +71,7 @@ class MappingConfig:
     """A held-out picture is judged when so many keyframes have followed it; 0: at the end."""
     reach_m: float = 80.0
     """Gaussians farther than this are not looked at, metres."""
-    largest_sigma: float = 2.5
+    largest_sigma: float = 4.0
     """Standard deviations grow no larger than this, in sides of the Gaussian's cell."""
     most_in_window: int = 80_000
     """Where more Gaussians than this are in view, the window reaches less far."""

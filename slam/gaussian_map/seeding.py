@@ -15,7 +15,7 @@ from slam.splatting.view import View
 
 BORDER_PX = 2
 """Nothing is seeded so near to the picture's edge."""
-STEEPEST = 0.25
+STEEPEST = 0.15
 """Cosine between a surface's normal and the line of sight below which its footprint is not stretched further."""
 
 

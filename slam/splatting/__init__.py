@@ -4,8 +4,9 @@
 
 What both do, to the letter (Zwicker et al. 2002, EWA splatting; Kerbl et al. 2023, 3D Gaussian splatting):
 
-1. Projection. m = R mean + t in the camera frame; Gaussians with m_z <= ``NEAR_M`` are left out. Covariance
-   S = Q diag(exp(2 log_scales)) Q^T with Q the rotation of the normalised quaternion. J is the Jacobian of the pinhole
+1. Projection. m = R mean + t in the camera frame; Gaussians with m_z <= ``NEAR_M``, or that reach the
+   camera's plane within ``NEAR_SIGMAS`` standard deviations along z, are left out: no ellipse stands for those.
+   Covariance S = Q diag(exp(2 log_scales)) Q^T with Q the rotation of the normalised quaternion. J is the Jacobian of the pinhole
    at m, with m_x / m_z and m_y / m_z clamped (in J alone) to the picture widened by ``MARGIN`` of half its angle:
    x in [-(cx / fx + MARGIN width / (2 fx)), (width - cx) / fx + MARGIN width / (2 fx)], y likewise.
    Screen covariance C = J R S R^T J^T + ``BLUR_PX2`` I. Pixel (column i, row j) has its centre at (i + 0.5, j + 0.5);
@@ -27,6 +28,7 @@ Gradients are of exactly this: clamps and thresholds pass none, sorting is const
 """
 
 NEAR_M = 0.1
+NEAR_SIGMAS = 1.5
 MARGIN = 0.3
 BLUR_PX2 = 0.3
 MOST_ALPHA = 0.99

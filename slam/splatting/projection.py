@@ -15,7 +15,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from slam.splatting import BLUR_PX2, LEAST_ALPHA, MARGIN, NEAR_M, harmonics
+from slam.splatting import BLUR_PX2, LEAST_ALPHA, MARGIN, NEAR_M, NEAR_SIGMAS, harmonics
 from slam.splatting.gaussians import Gaussians
 from slam.splatting.view import View
 
@@ -136,6 +136,13 @@ def _spread(g, i, lens, b):
 
 
 @njit(**PART)
+def _reaches_camera(b):
+    """Whether the plane of the camera lies within NEAR_SIGMAS of the mean."""
+    deep2 = b.spread[2, 0] ** 2 + b.spread[2, 1] ** 2 + b.spread[2, 2] ** 2
+    return NEAR_SIGMAS * NEAR_SIGMAS * deep2 >= b.mean[2] * b.mean[2]
+
+
+@njit(**PART)
 def slants(lens, b):
     """m_x / m_z and m_y / m_z as they enter J: clamped to the widened picture."""
     a = min(max(b.mean[0] / b.mean[2], lens.low_x), lens.high_x)
@@ -235,6 +242,8 @@ def _project(g, lens, rows, table, depths):
         if not opacity >= LEAST_ALPHA:
             continue
         _spread(g, i, lens, b)
+        if _reaches_camera(b):
+            continue
         xx, xy, yy = _footprint(lens, b)
         if _on_screen(lens, b, xx, xy, yy, opacity, table[n]) and _dress(g, i, position, b, table[n]):
             rows[n], depths[n] = i, b.mean[2]
