@@ -187,7 +187,7 @@ def test_a_long_thin_gaussian_across_the_picture_keeps_its_shape():
 
 def test_gaussians_at_the_border_and_beside_the_camera_are_drawn_without_harm():
     edge = concatenated(
-        [screen(0.3, mean=(x, y, 0.11)) for x in (-1.0, 0.0, 5.0) for y in (-0.5, 0.5)]
+        [screen(0.3, mean=(x, y, 0.11)) for x in (0.0, -1.0, 5.0) for y in (-0.5, 0.5)]
         + [one(mean=(0, 0, 0.0999)), one(mean=(2.6, 0, 5.0)), one(mean=(-2.9, 0, 5.0))]
     )
     drawn = render(edge, AHEAD)
