@@ -18,6 +18,7 @@ from bench.held_out import EVERY, SCALE, frames, projected
 from bench.rows import Report
 from bench.soak import resident_mb
 from slam.gaussian_map.mapping_config import MappingConfig
+from slam.gaussian_map.regions import RegionStore
 from slam.io import open_recording
 from slam.io.recording import Recording
 from slam.map_store import save_map
@@ -83,12 +84,13 @@ def main() -> None:
     report = Report("map_drive")
     recording = open_recording(bags("kilometre_seen", (SEED,))[SEED])
     mapping = MappingConfig(scale=SCALE, hold_out=EVERY)
-    odometry = Odometry(calibration=recording.calibration, mapping=mapping)
-    assert isinstance(odometry.visual, Visual)
-    watch = Watch(odometry, odometry.visual)
-    driven(recording, odometry, on_result=watch.see)
-    _bounds(report, watch)
-    _sizes(report, watch, recording)
+    with TemporaryDirectory() as spool:
+        odometry = Odometry(calibration=recording.calibration, mapping=mapping, regions=RegionStore(spool))
+        assert isinstance(odometry.visual, Visual)
+        watch = Watch(odometry, odometry.visual)
+        driven(recording, odometry, on_result=watch.see)
+        _bounds(report, watch)
+        _sizes(report, watch, recording)
     _table(report, watch)
     report.save()
 
