@@ -34,6 +34,7 @@ EXTRAS = {
         "pytest>=8", "setuptools>=70.1", "ruff>=0.9", "codespell>=2.3", "pyright[nodejs]>=1.1.400",
         # Oracles: tests and benchmarks compare with them, the product never imports them.
         "evo>=1.30; python_version >= '3.11'", "kiss-icp==1.3.0", "rko-lio==0.4.0", "small-gicp==1.0.1",
+        "gsplat==1.5.3", "torch>=2.6",
         # The kernels are compiled for a Jetson Orin by the compiler of its CUDA release (JetPack 6); no GPU is needed.
         "nvidia-cuda-nvrtc-cu12==12.6.*; sys_platform == 'linux'",
     ],

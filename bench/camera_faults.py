@@ -26,7 +26,7 @@ from slam.io import open_recording
 from slam.replay import replay
 
 NO_CAMERA, NOMINAL = "no camera", "camera in order"
-FROM_S, DURATION_S = 12.0, 30.0
+FROM_S, DURATION_S = 8.0, 20.0
 FAULTS = {
     "black": Fault("camera", "black", FROM_S),
     "white": Fault("camera", "white", FROM_S),

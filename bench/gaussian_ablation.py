@@ -34,7 +34,7 @@ from slam.results import ScanResult
 from slam.trajectory import Trajectory
 from slam.visual import Visual
 
-CITY_SCANS, CORRIDOR_SCANS = 200, 350
+CITY_SCANS, CORRIDOR_SCANS = 150, 250
 CITY, CORRIDOR = "city_seen", "corridor_seen"
 SEED = 1
 BASE = MappingConfig(scale=SCALE)
