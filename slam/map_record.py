@@ -23,7 +23,7 @@ from slam.errors import MapError
 
 VERSION = 2
 RECORD = "map.sqlite"
-WAIT_S = 30.0
+WAIT_S, CLEANING_WAIT_S = 30.0, 2.0
 """How long a process that wants to save waits for another one to end."""
 
 _SCHEMA = (
@@ -118,8 +118,8 @@ def replace_parts(record: sqlite3.Connection, parts: list[Part]) -> None:
 
 
 def remove_unreferenced(folder: Path) -> None:
-    """Remove files of earlier maps and of saves that were cut off; where another process is saving, it does so."""
-    with suppress(MapError, OSError), writing(folder, wait_s=0.0) as record:
+    """Remove files of earlier maps and of saves that were cut off; where another process saves for long, it does so."""
+    with suppress(MapError, OSError), writing(folder, wait_s=CLEANING_WAIT_S) as record:
         kept = {file for (file,) in record.execute("SELECT file FROM parts")}
         for path in folder.iterdir():
             if _OURS.fullmatch(path.name) and path.name not in kept:
