@@ -28,6 +28,7 @@ from slam.image_metrics import psnr
 from slam.io import open_recording
 from slam.io.recording import Recording
 from slam.metrics import evaluate
+from slam.octree import PlaneMap
 from slam.odometry import Odometry
 from slam.prediction import Prediction
 from slam.results import ScanResult
@@ -52,18 +53,20 @@ MAPPINGS = {
 class FitsFirst(Visual):
     """Fits the map to each picture at the predicted pose before the pose is measured by it: what not to do."""
 
-    def update(self, bundle: ScanBundle, prediction: Prediction, state: FilterState) -> tuple[FilterState, str]:
+    def update(
+        self, bundle: ScanBundle, prediction: Prediction, state: FilterState, plane_map: PlaneMap
+    ) -> tuple[FilterState, str]:
         """The state by a map that has seen the pictures already; the fit is not taken back, the keyframe is."""
         mapper = self.mapper
         if mapper is None or not bundle.images:
-            return super().update(bundle, prediction, state)
+            return super().update(bundle, prediction, state, plane_map)
         for image in bundle.images:
             T = prediction.pose_at(image.stamp_ns, state) @ self._T_body_base
             mapper.add(mapper.look(image, T, np.zeros((0, 3))))
             mapper.work(self.mapping.fit.steps)
             mapper.keyframes.pop()
-            mapper.exposures.pop()
-        return super().update(bundle, prediction, state)
+            mapper.exposures[image.camera].pop()
+        return super().update(bundle, prediction, state, plane_map)
 
 
 @dataclass(frozen=True, slots=True)

@@ -330,7 +330,7 @@ class Odometry:
     def _look(self, bundle: ScanBundle, prediction: Prediction) -> str:
         """Let the pictures correct the pose; returns what became of them."""
         assert self.state is not None
-        self.state, camera = self.visual.update(bundle, prediction, self.state)
+        self.state, camera = self.visual.update(bundle, prediction, self.state, self.map)
         for news in self.visual.news():
             self._say(bundle.scan.stamp_ns, news)
         return camera

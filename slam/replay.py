@@ -159,7 +159,7 @@ def replay(
     return ReplayResult(
         results, _log_lines(odometry), odometry.map, odometry.gravity.tilt, meter.wall_ns * 1e-9, meter.cpu_ns * 1e-9,
         wall_s, (results[-1].stamp_ns - results[0].stamp_ns) * 1e-9,
-        visual.mapper.map if visual.mapper else None, visual.judge(), visual.strip.pictures, mapping_ns * 1e-9,
+        visual.finished(odometry.map), visual.judge(), visual.strip.pictures, mapping_ns * 1e-9,
     )  # fmt: skip
 
 

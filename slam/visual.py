@@ -34,7 +34,7 @@ DISTRUSTED = 5
 
 NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 MOST_LAID_BY = 8
-"""Pictures that wait for the mapper; where it cannot keep up the oldest is dropped."""
+"""Scans with pictures that wait for the mapper; where it cannot keep up the oldest is dropped."""
 MOST_WAITING = 100
 """Held-out pictures wait for the whole map; beyond so many the oldest is judged at once."""
 
@@ -56,7 +56,9 @@ class Blind:
     strip = Strip()
     holds_out = False
 
-    def update(self, bundle: ScanBundle, prediction: Prediction, state: FilterState) -> tuple[FilterState, str]:
+    def update(
+        self, bundle: ScanBundle, prediction: Prediction, state: FilterState, plane_map: PlaneMap
+    ) -> tuple[FilterState, str]:
         """The state as it is."""
         return state, ""
 
@@ -74,6 +76,10 @@ class Blind:
     def judge(self) -> list[ViewScore]:
         """None."""
         return []
+
+    def finished(self, plane_map: PlaneMap) -> GaussianMap | None:
+        """None."""
+        return None
 
 
 class Visual:
@@ -107,27 +113,34 @@ class Visual:
         self.on_view: Callable[[HeldOutView, ViewScore], None] | None = None
         self._held_out: deque[tuple[int, Look]] = deque()
         self._news: list[str] = []
-        self._laid_by: deque[tuple[Image, bool, NDArray[np.float64], NDArray[np.float64]]] = deque(maxlen=MOST_LAID_BY)
+        self._laid_by: deque[tuple[list[tuple[Image, bool, NDArray]], NDArray]] = deque(maxlen=MOST_LAID_BY)
         self._T_body_base, self._regions = T_body_base, regions
         if start_map is not None:
             self.mapper = Mapper(calibration.cameras, start_map, mapping)
         self._cameras: dict[str, _Camera] = {name: _Camera() for name in calibration.cameras}
         self._pending: list[tuple[Image, bool]] = []
 
-    def update(self, bundle: ScanBundle, prediction: Prediction, state: FilterState) -> tuple[FilterState, str]:
-        """The state after the bundle's pictures, and what became of them: "used", or why not; "" without pictures."""
+    def update(
+        self, bundle: ScanBundle, prediction: Prediction, state: FilterState, plane_map: PlaneMap
+    ) -> tuple[FilterState, str]:
+        """The state after the bundle's pictures, and what became of them: "used", or why not; "" without pictures.
+
+        Args:
+            plane_map: of the current segment; Gaussians on another one say nothing about the pose.
+        """
         self._pending, said = [], ""
         for image in bundle.images:
             camera = self._cameras.get(image.camera)
             if camera is None:
                 continue
             camera.count += 1
-            if self.mapping.hold_out and camera.count % self.mapping.hold_out == 0:
+            reason = self._misfit(image, prediction)
+            if not reason and self.mapping.hold_out and camera.count % self.mapping.hold_out == 0:
                 self._pending.append((image, True))
                 continue
-            reason = self._unusable(image, camera, prediction)
+            reason = reason or self._unusable(image, camera)
             if not reason:
-                state, reason = self._updated(image, camera, prediction, state)
+                state, reason = self._updated(image, camera, prediction, state, plane_map)
             said = reason or "used"
             gist = NUMBER.sub("#", said)
             if gist != camera.verdict and (reason or camera.verdict):
@@ -150,10 +163,11 @@ class Visual:
         if not self._pending:
             return
         self._mapper_on(plane_map)
-        placed = points()
-        for image, held_out in self._pending:
-            T = prediction.pose_at(image.stamp_ns, state) @ self._T_body_base
-            self._laid_by.append((image, held_out, T, placed))
+        taken = [(image, held_out) for image, held_out in self._pending if held_out or not self.holds_out]
+        poses = [prediction.pose_at(image.stamp_ns, state) @ self._T_body_base for image, _ in taken]
+        if len(self._laid_by) == MOST_LAID_BY:
+            self._news.append(f"the map does not keep up: the pictures of one of {MOST_LAID_BY} scans are dropped")
+        self._laid_by.append(([(*pair, T) for pair, T in zip(taken, poses, strict=True)], points()))
         self._pending = []
 
     @property
@@ -172,7 +186,8 @@ class Visual:
             return 0
         steps = 0
         while self._laid_by:
-            steps += self._take_in(mapper, *self._laid_by.popleft())
+            looks, points = self._laid_by.popleft()
+            steps += sum(self._take_in(mapper, image, held_out, T, points) for image, held_out, T in looks)
         if budget_s is None:
             done = mapper.work(steps=steps)
         else:
@@ -187,9 +202,9 @@ class Visual:
     ) -> int:
         """One picture becomes a keyframe, or waits to be judged; returns the steps that this calls for."""
         look = mapper.look(image, T_odom_base, points)
-        if held_out:
+        if held_out and len(look.returns):
             self._held_out.append((mapper.taken, look))
-        elif mapper.wants(look):
+        elif not held_out and mapper.wants(look):
             mapper.add(look)
             return self.mapping.fit.steps
         return 0
@@ -205,10 +220,18 @@ class Visual:
             self._judge_oldest()
         return self.scores
 
+    def finished(self, plane_map: PlaneMap) -> GaussianMap | None:
+        """The Gaussians of this plane map with all that was fitted; None where there are none."""
+        self.judge()
+        if self.mapper is None or self.mapper.map.plane_map is not plane_map:
+            return None
+        self.mapper.window.write_back()
+        return self.mapper.map
+
     def _judge_oldest(self) -> None:
         assert self.mapper is not None
         _, look = self._held_out.popleft()
-        exposure = exposure_at(look.stamp_ns, self.mapper.exposures)
+        exposure = exposure_at(look.stamp_ns, self.mapper.exposures[look.camera])
         view, score = judged(look, self.mapper.render_map(look.view), exposure)
         self.scores.append(score)
         self.strip.add(view)
@@ -225,24 +248,31 @@ class Visual:
             self.mapper = Mapper(self.calibration.cameras, gaussian_map, self.mapping)
         return self.mapper
 
-    def _unusable(self, image: Image, camera: _Camera, prediction: Prediction) -> str:
+    def _misfit(self, image: Image, prediction: Prediction) -> str:
+        """Why this picture can neither be used nor be judged; empty where it can."""
+        camera, shape = self.calibration.cameras[image.camera], image.pixels.shape
+        if shape[:2] != (camera.height, camera.width) or (len(shape) == 3 and shape[2] != 3):
+            return f"the picture is {shape[1]} x {shape[0]} px, the calibration says {camera.width} x {camera.height}"
+        first_ns, last_ns = int(prediction.path.stamps_ns[0]), int(prediction.path.stamps_ns[-1])
+        if image.stamp_ns < first_ns - (last_ns - first_ns):
+            return f"the picture is {(last_ns - image.stamp_ns) * 1e-9:.2f} s older than the scan"
+        return ""
+
+    def _unusable(self, image: Image, camera: _Camera) -> str:
         """Why this picture is not for the filter, nor for the map."""
         small = image.pixels[::4, ::4]
         frozen = camera.last is not None and np.array_equal(camera.last, small)
         camera.last = small.copy()
-        first_ns, last_ns = int(prediction.path.stamps_ns[0]), int(prediction.path.stamps_ns[-1])
-        if image.stamp_ns < first_ns - (last_ns - first_ns):
-            return f"the picture is {(last_ns - image.stamp_ns) * 1e-9:.2f} s older than the scan"
         if frozen:
             return "the picture is the one before again"
         grey = small.astype(np.float32).reshape(*small.shape[:2], -1).mean(axis=2) / 255.0
         return unusable(grey, self.photometric or PhotometricConfig())
 
     def _updated(
-        self, image: Image, camera: _Camera, prediction: Prediction, state: FilterState
+        self, image: Image, camera: _Camera, prediction: Prediction, state: FilterState, plane_map: PlaneMap
     ) -> tuple[FilterState, str]:
         """The state after one picture, which goes on to the map unless it is doubted."""
-        done = self._photometry(image, prediction, state)
+        done = self._photometry(image, prediction, state, plane_map)
         doubted = done is not None and not done.used and done.fit is not None
         camera.doubted = camera.doubted + 1 if doubted else 0
         if not doubted or camera.doubted >= DISTRUSTED:
@@ -251,9 +281,11 @@ class Visual:
             return state, "the map is not ready yet" if self.photometric else "the pose is left to the LiDAR"
         return done.state, done.reason
 
-    def _photometry(self, image: Image, prediction: Prediction, state: FilterState) -> Photometry | None:
+    def _photometry(
+        self, image: Image, prediction: Prediction, state: FilterState, plane_map: PlaneMap
+    ) -> Photometry | None:
         mapper, config = self.mapper, self.photometric
-        if mapper is None or config is None or not mapper.ready:
+        if mapper is None or config is None or mapper.map.plane_map is not plane_map or not mapper.ready:
             return None
         T_odom_body = prediction.pose_at(image.stamp_ns, state)
         view, picture = mapper.pictured(image, T_odom_body @ self._T_body_base)
@@ -261,6 +293,6 @@ class Visual:
         T_end[:3, :3], T_end[:3, 3] = state.R, state.position
         camera = self.calibration.cameras[image.camera]
         T_body_camera = np.linalg.inv(T_end) @ T_odom_body @ self._T_body_base @ camera.T_base_camera
-        known = mapper.last_residual() if config.use_reference else None
+        known = mapper.last_residual(image.camera) if config.use_reference else None
         reference = Reference(*known) if known else None
         return update(state, mapper.render(view), view, picture @ GREY, T_body_camera, config, reference)

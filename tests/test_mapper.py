@@ -175,7 +175,7 @@ def test_the_map_shows_a_view_that_it_has_not_seen():
     drive(chosen)
     T = pose(0.05, 0.02)
     held_out = look(T, world(T)[0], scan(T), 9)
-    view, score = judged(held_out, chosen.render_map(held_out.view), exposure_at(9, chosen.exposures))
+    view, score = judged(held_out, chosen.render_map(held_out.view), exposure_at(9, chosen.exposures["front"]))
     assert score.psnr_db > 30.0
     assert score.depth_error_m < 0.05
     assert score.depth_share > 0.9
@@ -191,7 +191,7 @@ def test_a_brighter_keyframe_changes_its_exposure_and_not_the_map():
     chosen.add(look(T, bright, scan(T), 5))
     chosen.work()
     chosen.window.write_back()
-    assert np.allclose(chosen.exposures[-1][1].gain, 1.3, atol=0.08)
+    assert np.allclose(chosen.exposures["front"][-1][1].gain, 1.3, atol=0.08)
     assert chosen.map.gaussians().base_colours().mean() == pytest.approx(before, abs=0.02)
 
 

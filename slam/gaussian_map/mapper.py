@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import time
+from bisect import insort
 from collections import deque
 
 import numpy as np
@@ -53,7 +54,7 @@ class Mapper:
         window: those that the keyframes see, as they are fitted.
         keyframes: the last ones, oldest first.
         taken: number of keyframes so far.
-        exposures: (stamp_ns, exposure) of all of them.
+        exposures: by camera (stamp_ns, exposure) of all of them.
     """
 
     def __init__(self, cameras: dict[str, Camera], gaussian_map: GaussianMap, config: MappingConfig) -> None:
@@ -64,7 +65,8 @@ class Mapper:
         self.keyframes: deque[Keyframe] = deque(maxlen=config.keyframes.fitted_together)
         self.taken = 0
         self._developers = {name: Developer(camera, config.scale) for name, camera in cameras.items()}
-        self.exposures: list[tuple[int, Exposure]] = []
+        self.exposures: dict[str, list[tuple[int, Exposure]]] = {name: [] for name in cameras}
+        self._last: dict[str, Keyframe] = {}
         self._developed: tuple[Image | None, NDArray[np.float32]] = (None, np.zeros((0, 0, 3), np.float32))
         self._turn, self._reach_m = 0, config.reach_m
 
@@ -83,10 +85,9 @@ class Mapper:
 
     def wants(self, look: Look) -> bool:
         """Whether the camera has moved enough since its last keyframe."""
-        same = [keyframe.look.view for keyframe in self.keyframes if keyframe.look.camera == look.camera]
-        if not same:
+        if look.camera not in self._last:
             return True
-        change = look.view.T_camera_world @ np.linalg.inv(same[-1].T_camera_world)
+        change = look.view.T_camera_world @ np.linalg.inv(self._last[look.camera].look.view.T_camera_world)
         turned = np.linalg.norm(so3.log(change[:3, :3]))
         c = self.config.keyframes
         return bool(np.linalg.norm(change[:3, 3]) >= c.move_m or np.degrees(turned) >= c.turn_deg)
@@ -101,11 +102,11 @@ class Mapper:
         """Whether the map shows enough to look for a pose by it."""
         return self.taken >= self.config.keyframes.least_taken or len(self.map) >= self.config.keyframes.least_gaussians
 
-    def last_residual(self) -> tuple[View, NDArray[np.float32]] | None:
-        """The last keyframe's view, and (H, W) the brightness of what the map shows there less that of its picture."""
-        if not self.keyframes:
+    def last_residual(self, camera: str) -> tuple[View, NDArray[np.float32]] | None:
+        """View of a camera's last keyframe, and (H, W) the brightness that the map shows there less the picture's."""
+        if camera not in self._last:
             return None
-        keyframe = self.keyframes[-1]
+        keyframe = self._last[camera]
         rendering = self.render(keyframe.look.view)
         alpha = np.maximum(rendering.alpha, 1e-3)[:, :, None]
         off = rendering.colour / alpha - keyframe.exposure.undone(keyframe.look.picture)
@@ -115,6 +116,7 @@ class Mapper:
     def render_map(self, view: View) -> Rendering:
         """What the map shows from anywhere, far parts in less detail."""
         self.window.write_back()
+        self.map.recall(view.position)
         return self._rasteriser.render(self.map.take(self.map.visible([view], self.config.reach_m, DETAIL_PX)), view)
 
     def add(self, look: Look) -> Rendering:
@@ -123,13 +125,14 @@ class Mapper:
         before = self.render(look.view)
         self._clear(look)
         still = ~moving_pixels(look, before, self.config.fit)  # the exposure is masked whatever the fit does
-        guess = self.keyframes[-1].exposure if self.keyframes else Exposure()
+        guess = self._last[look.camera].exposure if look.camera in self._last else Exposure()
         exposure = exposure_of(look, before, still, guess)
         distance_px = self._seed(look, exposure)
         weight = pixel_weights(look, before, distance_px, self.config.fit)
         near = (distance_px <= self.config.fit.near_px) & look.inside
         self.keyframes.append(Keyframe(look, exposure, Truth(look.picture), weight, near))
-        self.exposures.append((look.stamp_ns, exposure))
+        self._last[look.camera] = self.keyframes[-1]
+        insort(self.exposures[look.camera], (look.stamp_ns, exposure), key=lambda known: known[0])
         self.taken += 1
         self._refine()
         self._move([keyframe.look.view for keyframe in self.keyframes])
@@ -171,7 +174,7 @@ class Mapper:
 
     def _refine(self) -> None:
         """Split, merge and prune what the keyframes show, now and then."""
-        if self.taken % self.config.refine_every:
+        if not self.config.refine_every or self.taken % self.config.refine_every:
             return
         self.window.write_back()
         refined = refine(self.map, self.config.refine, self.window.rows)
@@ -209,7 +212,8 @@ class Mapper:
         depth, normal, distance_px = completed(returns, self.map.plane_map, look.view, c.reach_px)
         wanted = (depth > 0.0) & (depth < c.farthest_m) & look.inside
         pixels = seed_pixels(wanted, c.spacing_px)
-        new, spacing = seeds(exposure.undone(look.picture), depth, normal, look.view, pixels, c)
+        coefficients = self.map.config.coefficients
+        new, spacing = seeds(exposure.undone(look.picture), depth, normal, look.view, pixels, c, coefficients)
         levels = self.map.level_of(spacing)
         self._make_way(new.means, levels)
         self.map.add(new, levels, self.taken)

@@ -26,7 +26,7 @@ class KeyframeConfig:
     least_taken: int = 3
     """After so many keyframes the map is good enough to look for a pose by it, ..."""
     least_gaussians: int = 5000
-    """... or where so many Gaussians were there before."""
+    """... or as soon as it holds so many Gaussians."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class FitConfig:
     moving_px: int = 3
     """The picture is masked so far round such returns, pixels."""
     mask_moving: bool = True
-    """Leave moving objects out."""
+    """Leave the colours of moving objects out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class MappingConfig:
     most_in_window: int = 80_000
     """Where more Gaussians than this are in view, the window reaches less far."""
     refine_every: int = 5
-    """Keyframes between two looks at what to split, merge and prune."""
+    """Keyframes between two looks at what to split, merge and prune; 0: never."""
     windowed: bool = True
     """Keep what the keyframes see in a contiguous window; else all of the map."""
     map: GaussianMapConfig = field(default_factory=GaussianMapConfig)

@@ -6,8 +6,9 @@ What both do, to the letter (Zwicker et al. 2002, EWA splatting; Kerbl et al. 20
 
 1. Projection. m = R mean + t in the camera frame; Gaussians with m_z <= ``NEAR_M``, or that reach the
    camera's plane within ``NEAR_SIGMAS`` standard deviations along z, are left out: no ellipse stands for those.
-   Covariance S = Q diag(exp(2 log_scales)) Q^T with Q the rotation of the normalised quaternion. J is the Jacobian of the pinhole
-   at m, with m_x / m_z and m_y / m_z clamped (in J alone) to the picture widened by ``MARGIN`` of half its angle:
+   Covariance S = Q diag(exp(2 log_scales)) Q^T with Q the rotation of the normalised quaternion. J is the Jacobian of
+   the pinhole at m, with m_x / m_z and m_y / m_z clamped (in J alone) to the picture widened by ``MARGIN`` of half its
+   angle:
    x in [-(cx / fx + MARGIN width / (2 fx)), (width - cx) / fx + MARGIN width / (2 fx)], y likewise.
    Screen covariance C = J R S R^T J^T + ``BLUR_PX2`` I. Pixel (column i, row j) has its centre at (i + 0.5, j + 0.5);
    the mean projects to K m / m_z + 0.5, since ``K`` counts pixel centres as whole numbers (OpenCV, ROS).
