@@ -69,11 +69,11 @@ class MappingConfig:
     """The last of so many pictures is used for nothing but judging the map, its scan for the pose alone; 0: none."""
     judge_after: int = 2
     """A held-out picture is judged when so many keyframes have followed it; 0: at the end."""
-    reach_m: float = 80.0
+    reach_m: float = 110.0
     """Gaussians farther than this are not looked at, metres."""
     largest_sigma: float = 4.0
     """Standard deviations grow no larger than this, in sides of the Gaussian's cell."""
-    most_in_window: int = 80_000
+    most_in_window: int = 200_000
     """Where more Gaussians than this are in view, the window reaches less far."""
     refine_every: int = 5
     """Keyframes between two looks at what to split, merge and prune; 0: never."""

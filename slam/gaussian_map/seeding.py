@@ -33,7 +33,7 @@ class SeedConfig:
     """Of a new Gaussian."""
     reach_px: float = 6.0
     """Pixels farther than this from a return are not seeded."""
-    farthest_m: float = 60.0
+    farthest_m: float = 100.0
     """Nor what is farther than this, metres."""
 
 
