@@ -28,6 +28,10 @@ class Exposure:
         """(..., 3) colours of the map as the picture shows them."""
         return colour * self.gain + self.offset
 
+    def shown(self, colour: NDArray[np.float32], alpha: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(H, W, 3) rendering on black that covers (H, W) alpha, as the picture would show it, on black too."""
+        return colour * self.gain + alpha[:, :, None] * self.offset
+
     def undone(self, picture: NDArray[np.float32]) -> NDArray[np.float32]:
         """(..., 3) colours of the picture as the map holds them."""
         return (picture - self.offset) / self.gain

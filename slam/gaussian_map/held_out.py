@@ -60,8 +60,7 @@ class ViewScore:
 
 def judged(look: Look, rendering: Rendering, exposure: Exposure) -> tuple[HeldOutView, ViewScore]:
     """A held-out look against what the map shows from there."""
-    seen = rendering.colour * exposure.gain + exposure.offset * rendering.alpha[:, :, None]
-    colour = np.clip(seen, 0.0, 1.0)
+    colour = np.clip(exposure.shown(rendering.colour, rendering.alpha), 0.0, 1.0)
     near = (look.returns.distance_px(look.inside.shape)[0] <= NEAR_PX) & look.inside
     rows, columns = look.returns.rows, look.returns.columns
     depth = rendering.expected_depth(LEAST_ALPHA)

@@ -75,7 +75,7 @@ class Keyframe:
         make up for a gap; that gaps close where the LiDAR sees a surface is a term of its own.
         """
         alpha, picture, returns = rendering.alpha[:, :, None], self.look.picture, self.look.returns
-        seen = rendering.colour * self.exposure.gain + alpha * self.exposure.offset
+        seen = self.exposure.shown(rendering.colour, rendering.alpha)
         weight = self.still(rendering, config)
         colour_loss, d = self.truth.colour_loss(seen + (1.0 - alpha) * picture, weight, config.ssim_share)
         depth, pixels = rendering.expected_depth(FITTED_ALPHA), (returns.rows, returns.columns)
@@ -87,7 +87,7 @@ class Keyframe:
 
 
 def moving_pixels(look: Look, rendering: Rendering, config: FitConfig) -> NDArray[np.bool_]:
-    """(H, W) pixels round the returns that lie clearly off the depth of the map as it was before this look."""
+    """(H, W) pixels round the returns that lie clearly off the depth that the map shows from there."""
     out = np.zeros(look.inside.shape, np.bool_)
     rows, columns, truth = look.returns.rows, look.returns.columns, look.returns.depths
     known = rendering.alpha[rows, columns] > CERTAIN_ALPHA

@@ -119,8 +119,8 @@ class Mapper:
         self.map.recall(view.position)
         return self._rasteriser.render(self.map.take(self.map.visible([view], self.config.reach_m, DETAIL_PX)), view)
 
-    def add(self, look: Look) -> Rendering:
-        """Take a look in as a keyframe; returns what the map showed from there before."""
+    def add(self, look: Look) -> None:
+        """Take a look in as a keyframe."""
         self.map.recall(look.view.position)
         before = self.render(look.view)
         self._clear(look)
@@ -138,7 +138,6 @@ class Mapper:
         self._move([keyframe.look.view for keyframe in self.keyframes])
         for _ in range(self.config.fit.paint_rounds):
             self._paint(self.keyframes[-1])
-        return before
 
     def work(self, steps: int | None = None, budget_s: float | None = None) -> int:
         """Fit the map to the keyframes: a number of steps, or until the time is over; returns the steps made."""
