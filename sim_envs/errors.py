@@ -17,3 +17,11 @@ class RaycastError(SimError):
 
 class BagWriteError(SimError):
     """A bag that cannot be written."""
+
+
+class StreetGraphError(SimError):
+    """A street graph that contradicts itself, or a place that it does not have."""
+
+
+class EpisodeError(SimError):
+    """A file of episodes that cannot be read, or a step outside of an episode."""
