@@ -8,7 +8,7 @@ degrees clockwise from north; positions are metres east and north (and up) of th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -74,6 +74,7 @@ class Observation:
         position_m: (east, north) of the place.
         heading_deg: compass heading; always that of one of ``ways_deg`` on a street graph.
         ways_deg: compass headings of the ways that lead on from here, ascending.
+        back_deg: compass heading of the way back: on arrival the way one came by, after a turn the one behind.
         landmarks: what is visible from here.
         blocked_deg: those of the ways that are visibly closed.
         image: (H, W, 3) uint8 panorama or view where the environment renders one.
@@ -84,6 +85,7 @@ class Observation:
     position_m: tuple[float, float]
     heading_deg: float
     ways_deg: tuple[float, ...]
+    back_deg: float
     landmarks: tuple[Sighting, ...] = ()
     blocked_deg: tuple[float, ...] = ()
     image: NDArray[np.uint8] | None = field(default=None, compare=False)
@@ -109,3 +111,9 @@ class Environment(Protocol):
 def angle_between_deg(a: float, b: float) -> float:
     """The turn from heading a to heading b, degrees in [-180, 180), positive to the right."""
     return (b - a + 180.0) % 360.0 - 180.0
+
+
+def ways_onward(ways_deg: Sequence[float], back_deg: float) -> list[float]:
+    """The ways but the one back, in their order round the circle from it: the leftmost first, the rightmost last."""
+    onward = [heading for heading in ways_deg if heading != back_deg]
+    return sorted(onward, key=lambda heading: (heading - back_deg) % 360.0)

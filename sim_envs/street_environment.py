@@ -7,9 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from mem4nav.environment import Action, Episode, Observation, Sighting, angle_between_deg
+from mem4nav.environment import Action, Episode, Observation, Sighting
 from sim_envs.errors import EpisodeError
-from sim_envs.street_graph import StreetGraph
+from sim_envs.street_graph import Stand, StreetGraph
 
 MOST_ACTIONS = 55
 
@@ -35,8 +35,7 @@ class StreetEnvironment:
         self.graph = graph
         self.landmarks = landmarks
         self.most_actions = most_actions
-        self._at = 0
-        self._heading_deg = 0.0
+        self._stand = Stand(0, 0.0, 180.0)
         self._steps = 0
         self._done = True
         self._closed: frozenset[tuple[int, int]] = frozenset()
@@ -51,8 +50,7 @@ class StreetEnvironment:
         Raises:
             StreetGraphError: where the start is not a place of this graph.
         """
-        self._at = self.graph.number(episode.start)
-        self._heading_deg = self.graph.start_heading(self._at, episode.start_heading_deg)
+        self._stand = self.graph.stand(self.graph.number(episode.start), episode.start_heading_deg)
         self._steps = 0
         self._done = False
         return self._observe()
@@ -65,30 +63,27 @@ class StreetEnvironment:
         """
         if self._done:
             raise EpisodeError(f"{action.value} after the episode's end: reset the environment first")
-        if not (action is Action.FORWARD and self._way_ahead() in self._closed):
-            self._at, self._heading_deg = self.graph.move(self._at, self._heading_deg, action)
+        if not (action is Action.FORWARD and self._closed_ahead()):
+            self._stand = self.graph.move(self._stand, action)
         self._steps += 1
         self._done = action is Action.STOP or self._steps >= self.most_actions
         return self._observe(), self._done
 
-    def _way_ahead(self) -> tuple[int, int]:
-        ways = self.graph.ways[self._at]
-        ahead = min(ways, key=lambda way: abs(angle_between_deg(self._heading_deg, way.heading_deg)), default=None)
-        return self._at, ahead.target if ahead else self._at
+    def _closed_ahead(self) -> bool:
+        way = self.graph.way_ahead(self._stand)
+        return way is not None and (self._stand.number, way.target) in self._closed
 
     def _observe(self) -> Observation:
-        east, north = self.graph.positions[self._at]
-        blocked = (
-            tuple(way.heading_deg for way in self.graph.ways[self._at] if (self._at, way.target) in self._closed)
-            if self._closed
-            else ()
-        )
+        at = self._stand.number
+        east, north = self.graph.positions[at]
+        closed = [way.heading_deg for way in self.graph.ways[at] if (at, way.target) in self._closed]
         return Observation(
-            place=self.graph.places[self._at],
+            place=self.graph.places[at],
             position_m=(float(east), float(north)),
-            heading_deg=self._heading_deg,
-            ways_deg=self.graph.headings_deg[self._at],
-            landmarks=self.landmarks.sightings(self._at),
-            blocked_deg=blocked,
+            heading_deg=self._stand.heading_deg,
+            back_deg=self._stand.back_deg,
+            ways_deg=self.graph.headings_deg[at],
+            landmarks=self.landmarks.sightings(at),
+            blocked_deg=tuple(closed),
             steps=self._steps,
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mem4nav.environment import Action, angle_between_deg
+from mem4nav.environment import Action, angle_between_deg, ways_onward
 from sim_envs.errors import StreetGraphError
 
 
@@ -21,6 +21,15 @@ class Way:
 
     heading_deg: float
     target: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stand:
+    """Somebody at a place: its number, the heading faced, and the heading of the way back."""
+
+    number: int
+    heading_deg: float
+    back_deg: float
 
 
 class StreetGraph:
@@ -79,43 +88,56 @@ class StreetGraph:
         """Numbers of the places one hop away."""
         return tuple(way.target for way in self.ways[number])
 
-    def start_heading(self, number: int, wanted_deg: float | None) -> float:
-        """The heading of the way nearest to the wanted one; to the direction of traffic where none is wanted."""
-        return self._nearest(number, self.yaws_deg[number] if wanted_deg is None else wanted_deg)
+    def stand(self, number: int, wanted_deg: float | None = None) -> Stand:
+        """Standing at a place, facing the way nearest to the wanted heading, or to traffic's where none is wanted."""
+        heading = self._nearest(number, self.yaws_deg[number] if wanted_deg is None else wanted_deg)
+        return Stand(number, heading, self._nearest(number, heading + 180.0))
 
-    def move(self, number: int, heading_deg: float, action: Action) -> tuple[int, float]:
-        """Place and heading after an action; the heading is always that of a way that leads on.
+    def move(self, stand: Stand, action: Action) -> Stand:
+        """Where an action leads; the heading is always that of a way that leads on.
 
         At a place of three ways or more, they are ordered round the circle from the way back: ``left`` takes the
         first, ``right`` the last, and ``forward`` arrives facing the middle one, of two the straighter. Elsewhere
-        ``left`` and ``right`` take the next way by angle. A place without ways cannot be left.
+        ``left`` and ``right`` take the next way by angle. ``turn_around`` takes the way back. On arrival that is the
+        way one came by; after a turn, the one behind. A place without ways cannot be left.
         """
-        if action is Action.STOP or not self.ways[number]:
-            return number, heading_deg
+        if action is Action.STOP or not self.ways[stand.number]:
+            return stand
         if action is Action.FORWARD:
-            return self._forward(number, heading_deg)
+            return self._forward(stand)
         if action is Action.TURN_AROUND:
-            return number, self._nearest(number, heading_deg + 180.0)
-        if len(self.ways[number]) >= 3:
-            onward = self._onward(number, heading_deg)
-            return number, onward[0] if action is Action.LEFT else onward[-1]
-        return number, self._next_by_angle(number, heading_deg, action)
+            heading = stand.back_deg
+        elif len(self.ways[stand.number]) >= 3:
+            onward = ways_onward(self.headings_deg[stand.number], stand.back_deg)
+            heading = onward[0] if action is Action.LEFT else onward[-1]
+        else:
+            heading = self._next_by_angle(stand.number, stand.heading_deg, action)
+        return Stand(stand.number, heading, self._nearest(stand.number, heading + 180.0))
 
-    def _forward(self, number: int, heading_deg: float) -> tuple[int, float]:
-        way = min(self.ways[number], key=lambda way: abs(angle_between_deg(heading_deg, way.heading_deg)))
-        if not self.ways[way.target]:
-            return way.target, way.heading_deg
-        if len(self.ways[way.target]) < 3:
-            return way.target, self._nearest(way.target, way.heading_deg)
-        onward = self._onward(way.target, way.heading_deg)
+    def way_ahead(self, stand: Stand) -> Way | None:
+        """The way that ``forward`` takes; None where there are no ways."""
+        ways = self.ways[stand.number]
+        return min(ways, key=lambda way: abs(angle_between_deg(stand.heading_deg, way.heading_deg)), default=None)
+
+    def _forward(self, stand: Stand) -> Stand:
+        way = self.way_ahead(stand)
+        if way is None:
+            return stand
+        headings = self.headings_deg[way.target]
+        if not headings:
+            return Stand(way.target, way.heading_deg, (way.heading_deg + 180.0) % 360.0)
+        back = self._way_back(way, stand.number)
+        if len(headings) < 3:
+            return Stand(way.target, self._nearest(way.target, way.heading_deg), back)
+        onward = ways_onward(headings, back)
         middle = onward[(len(onward) - 1) // 2 : len(onward) // 2 + 1]
-        return way.target, min(middle, key=lambda heading: abs(angle_between_deg(way.heading_deg, heading)))
+        ahead = min(middle, key=lambda heading: abs(angle_between_deg(way.heading_deg, heading)))
+        return Stand(way.target, ahead, back)
 
-    def _onward(self, number: int, heading_deg: float) -> list[float]:
-        """Headings of the ways but the one back, clockwise from it."""
-        back = self._nearest(number, heading_deg + 180.0)
-        others = [heading for heading in self.headings_deg[number] if heading != back]
-        return sorted(others, key=lambda heading: (heading - back) % 360.0)
+    def _way_back(self, way: Way, origin: int) -> float:
+        """Heading at which the place that ``way`` leads to is left for where it came from."""
+        returning = [other.heading_deg for other in self.ways[way.target] if other.target == origin]
+        return returning[0] if returning else self._nearest(way.target, way.heading_deg + 180.0)
 
     def _next_by_angle(self, number: int, heading_deg: float, action: Action) -> float:
         headings = self.headings_deg[number]
