@@ -9,3 +9,11 @@ class Mem4NavError(Exception):
 
 class UsageError(Mem4NavError):
     """Options of a command that cannot be used, alone or together."""
+
+
+class BackboneError(Mem4NavError):
+    """A model that cannot be loaded, trained or asked."""
+
+
+class EndpointError(BackboneError):
+    """A language model's server that cannot be reached, refuses, or answers with what is no answer."""
