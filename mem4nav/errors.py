@@ -17,3 +17,7 @@ class BackboneError(Mem4NavError):
 
 class EndpointError(BackboneError):
     """A language model's server that cannot be reached, refuses, or answers with what is no answer."""
+
+
+class EvaluationError(Mem4NavError):
+    """Predictions that cannot be scored, or workers that cannot be had."""
