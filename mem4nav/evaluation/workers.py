@@ -95,17 +95,13 @@ def _on_ray(recipe: Recipe[Job, Result], jobs: Sequence[Job], address: str, work
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    where: dict[str, Any] = (
-        {"num_cpus": workers, "include_dashboard": False} if address == LOCAL else {"address": address}
-    )
+    where: dict[str, Any] = {"address": address}
+    if address == LOCAL:
+        where = {"num_cpus": workers, "include_dashboard": False}
     started = not ray.is_initialized()
     try:
         if started:
-            ray.init(
-                **(here if address == LOCAL else {"address": address}),
-                logging_level=logging.WARNING,
-                log_to_driver=False,
-            )
+            ray.init(**where, logging_level=logging.WARNING, log_to_driver=False)
         task = ray.remote(_work)
         for reference in [task.remote(recipe, chunk) for chunk in _chunks(jobs)]:
             yield ray.get(reference)
