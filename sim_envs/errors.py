@@ -25,3 +25,11 @@ class StreetGraphError(SimError):
 
 class EpisodeError(SimError):
     """A file of episodes that cannot be read, or a step outside of an episode."""
+
+
+class OsmExtractError(SimError):
+    """An OpenStreetMap extract that cannot be read or makes no street graph."""
+
+
+class PanoramaFeatureError(SimError):
+    """Features of panoramas that are missing or of another shape than was said."""

@@ -28,6 +28,7 @@ COMMANDS = {
     "map": "a stored map: what it holds, its export, pictures of it",
     "view": "a map and the way through it in a browser, or as one HTML file",
     "evaluate": "errors of a trajectory against the truth",
+    "streets": "a street graph with landmarks from an OpenStreetMap extract of anyone's town",
     "doctor": "what is installed and usable, and what is wrong with a bag",
 }
 
