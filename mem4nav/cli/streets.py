@@ -28,7 +28,7 @@ def streets(
     The files are those of Touchdown and Map2Seq: `mem4nav eval map2seq --data DIR --split FILE` walks them.
 
     Args:
-        extract: OpenStreetMap XML, also compressed: .osm, .osm.gz, .osm.bz2.
+        extract: from OpenStreetMap, as .osm, .osm.gz, .osm.bz2 or .osm.pbf.
         out: gets touchdown/ (nodes.txt, links.txt), map2seq/osm/ (nodes.txt, pois.txt, poi_links.txt), metrics.json.
         spacing: metres between places along a street, about.
         reach: metres to which landmarks are seen where no building stands between.

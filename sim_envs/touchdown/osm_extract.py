@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim_envs.errors import OsmExtractError
-from sim_envs.touchdown.osm_extract_xml import Element, read_elements
+from sim_envs.touchdown.osm_extract_element import Element
+from sim_envs.touchdown.osm_extract_pbf import read_pbf
+from sim_envs.touchdown.osm_extract_xml import read_xml
 from sim_envs.touchdown.osm_landmarks import main_category
 
 STREETS = frozenset(
@@ -69,9 +71,10 @@ def read_extract(path: str | Path) -> Extract:
         OsmExtractError: for a file that cannot be read, or holds no streets.
     """
     path = Path(path)
-    ways = [way for way in read_elements(path, "way") if _street(way.tags) or _area(way)]
+    read = read_pbf if path.suffix == ".pbf" else read_xml
+    ways = [way for way in read(path, "way") if _street(way.tags) or _area(way)]
     needed = {ref for way in ways for ref in way.refs}
-    nodes = [node for node in read_elements(path, "node") if node.id in needed or _is_landmark(node.tags)]
+    nodes = [node for node in read(path, "node") if node.id in needed or _is_landmark(node.tags)]
     places = {node.id: (node.lat, node.lng) for node in nodes}
     streets = [part for way in ways if _street(way.tags) for part in _inside(way, places)]
     if not streets:

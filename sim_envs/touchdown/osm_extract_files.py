@@ -29,7 +29,7 @@ def convert_extract(
     """Write out/touchdown/ (nodes.txt, links.txt) and out/map2seq/osm/ (nodes.txt, pois.txt, poi_links.txt).
 
     Args:
-        source: .osm, .osm.gz or .osm.bz2.
+        source: .osm, .osm.gz, .osm.bz2 or .osm.pbf.
         out: folder, laid out as that of the published data.
         spacing_m: between places.
         reach_m: how far landmarks are seen.

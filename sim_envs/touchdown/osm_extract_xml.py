@@ -7,49 +7,24 @@ from __future__ import annotations
 import bz2
 import gzip
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 from xml.parsers import expat
 
 from sim_envs.errors import OsmExtractError
+from sim_envs.touchdown.osm_extract_element import Element
 
 CHUNK_BYTES = 1 << 20
 _OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {".gz": gzip.open, ".bz2": bz2.open}  # type: ignore[dict-item]
 
 
-@dataclass(slots=True)
-class Element:
-    """A node or a way.
-
-    Attributes:
-        kind: "node" or "way".
-        id: unique among its kind.
-        lat: degrees; of nodes alone.
-        lng: degrees; of nodes alone.
-        refs: ids of a way's nodes.
-        tags: keys and values.
-    """
-
-    kind: str
-    id: str
-    lat: float = 0.0
-    lng: float = 0.0
-    refs: list[str] = field(default_factory=list)
-    tags: dict[str, str] = field(default_factory=dict)
-
-
-def read_elements(path: Path, kind: str) -> Iterator[Element]:
+def read_xml(path: Path, kind: str) -> Iterator[Element]:
     """The nodes or the ways of a .osm file, also compressed (.osm.gz, .osm.bz2).
 
     Raises:
         OsmExtractError: for a file that cannot be read, is no OSM XML, or declares a document type: OSM has none, and
             entities are how small files are made to fill the memory.
     """
-    if path.suffix == ".pbf":
-        raise OsmExtractError(
-            f"{path}: protocol buffers are not read; convert with `osmium cat {path.name} -o town.osm`"
-        )
     collector = _Collector(path, kind)
     try:
         with _OPENERS.get(path.suffix, lambda path: open(path, "rb"))(path) as file:
