@@ -39,6 +39,9 @@ class MemoryConfig:
         near_m: the short-term memory answers with what is within this of the query, metres (epsilon).
         sure_cosine: from this best cosine on, the short-term memory's answer stands (tau).
         top: answers of a recall (m).
+        place_weight: long-term memory ranks by cosine less this times 1 - exp(-metres / ``place_m``), where the query
+            has a pose: of things that look alike, the nearer one.
+        place_m: see ``place_weight``.
     """
 
     dimension: int = 256
@@ -51,6 +54,8 @@ class MemoryConfig:
     near_m: float = 3.0
     sure_cosine: float = 0.7
     top: int = 3
+    place_weight: float = 0.05
+    place_m: float = 50.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +94,22 @@ class Recall:
     source: str
     confidence: float
     hits: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The memory seen coarsely: occupied cells of the octree at one level.
+
+    Attributes:
+        centres: (M, 3) metres in map.
+        side_m: of a cell.
+        counts: (M,) observations in each.
+        embeddings: (M, D) float32 their mean; its norm says how much they agree.
+        labels: of each cell, {label: how often}, most frequent first.
+    """
+
+    centres: NDArray[np.float64]
+    side_m: float
+    counts: NDArray[np.int64]
+    embeddings: NDArray[np.float32]
+    labels: tuple[dict[str, int], ...]
