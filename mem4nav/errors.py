@@ -21,3 +21,11 @@ class EndpointError(BackboneError):
 
 class EvaluationError(Mem4NavError):
     """Predictions that cannot be scored, or workers that cannot be had."""
+
+
+class MemoryInputError(Mem4NavError):
+    """An embedding, pose or place that a memory cannot take."""
+
+
+class MemoryStoreError(Mem4NavError):
+    """A stored memory that is missing, damaged, too new, or held by another process."""
