@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from evaluation_worlds import MOST_ACTIONS, ObedientRecipe, episodes, hops
-from mem4nav.environment import Episode
+from evaluation_worlds import MOST_ACTIONS, NothingToSee, Obedient, ObedientRecipe, episodes, hops, town
+from mem4nav.environment import Action, Episode
 from mem4nav.errors import EvaluationError
-from mem4nav.evaluation import read_predictions, score_all, spread, summarise, write_predictions
+from mem4nav.evaluation import follow, read_predictions, score_all, spread, summarise, write_predictions
+from sim_envs.street_environment import StreetEnvironment
 
 ROOT = Path(__file__).resolve().parents[1]
 WALK = Episode("walk", "forward forward left forward", "0,0", 90.0)
@@ -46,6 +47,14 @@ def test_who_never_stops_is_stopped_by_the_last_action():
 @pytest.mark.parametrize("instruction", ["", "forward " * 12_500], ids=["empty", "100 kB"])
 def test_instructions_of_any_length_are_walked(instruction):
     assert not walk(instruction).error
+
+
+def test_who_is_guided_goes_where_it_is_led_and_watches():
+    environment = StreetEnvironment(town(), NothingToSee(), MOST_ACTIONS)
+    way = (Action.FORWARD, Action.LEFT, Action.FORWARD, Action.STOP)
+    record = follow(environment, Obedient(), Episode("tour", "right right right", "0,0", 90.0), guide=way)
+    assert record.actions == [action.value for action in way]
+    assert record.panos[-1] == "1,1" and record.clauses == ["right", "right", "right", ""]
 
 
 def test_a_failure_stands_in_the_record_with_what_was_done_before_it():
