@@ -3,7 +3,7 @@
 """Spatial memory: semantic octree, topology graph, reversible tokens, long- and short-term."""
 
 from mem4nav.memory.memory import Memory
-from mem4nav.memory.opening import open_memory
+from mem4nav.memory.opening import load_memory, open_memory
 from mem4nav.memory.text import TextEncoder, sentence_encoder
 from mem4nav.memory.types import Cells, Hit, MemoryConfig, MemoryMode, Recall
 
@@ -15,6 +15,7 @@ __all__ = [
     "MemoryMode",
     "Recall",
     "TextEncoder",
+    "load_memory",
     "open_memory",
     "sentence_encoder",
 ]

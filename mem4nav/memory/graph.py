@@ -91,6 +91,11 @@ class TopologyGraph:
         return self._nodes["phi"]
 
     @property
+    def counts(self) -> NDArray[np.int64]:
+        """(N,) visits of each node."""
+        return self._nodes["visits"]
+
+    @property
     def visits(self) -> NDArray[np.void]:
         """All visits in order: node, keyframe or -1, and the position relative to it."""
         return self._visits.all
@@ -144,11 +149,11 @@ class TopologyGraph:
             self._by_name[name] = node
         return node
 
-    def _refine(self, node: int, position: NDArray[np.float64], vector: NDArray[np.float32]) -> None:
+    def _refine(self, node: int, position: NDArray[np.float64], vector: NDArray[np.float32], times: int = 1) -> None:
         row = self._nodes.all[node]
-        row["visits"] += 1
-        row["phi"] += (vector - row["phi"]) / row["visits"]
-        row["position"] += (position - row["position"]) / row["visits"]
+        row["visits"] += times
+        row["phi"] += (vector - row["phi"]) * (times / row["visits"])
+        row["position"] += (position - row["position"]) * (times / row["visits"])
 
     def connect(self, a: int, b: int, metres: float, cost: float, times: int = 1) -> None:
         """A way from a to b was taken: w = alpha * metres + beta * cost, averaged over the times."""
@@ -233,6 +238,42 @@ class TopologyGraph:
             is_now = float(np.linalg.norm(self.positions[a] - self.positions[b]))
             edge.metres = edge.metres * is_now / was if was > 1e-9 else is_now
 
+    def merge(self, other: TopologyGraph, T: NDArray[np.float64], keyframes: dict[int, int]) -> NDArray[np.int64]:
+        """Take in another graph: nodes that are known by name or embedding become one, edges average.
+
+        Args:
+            T: (4, 4) T_self_other.
+            keyframes: {number there: number here}.
+
+        Returns:
+            (N,) for each node there its number here.
+        """
+        nodes = np.zeros(len(other), np.int64)
+        for n, (name, phi, at) in enumerate(zip(other.names, other.embeddings, other.positions, strict=True)):
+            position = T[:3, :3] @ at + T[:3, 3]
+            known = self._find(phi / np.linalg.norm(phi), name)
+            nodes[n] = known if known >= 0 else self._add(position, phi, name)
+            self._refine(nodes[n], position, phi, int(other.counts[n]) - (known < 0))
+        for visit in other.visits:
+            fixed = visit["keyframe"] < 0
+            local = T[:3, :3] @ visit["local"] + T[:3, 3] if fixed else visit["local"]
+            keyframe = -1 if fixed else keyframes[int(visit["keyframe"])]
+            self._visits.append(1, node=nodes[visit["node"]], keyframe=keyframe, local=local)
+        for (a, b), edge in other.edges.items():
+            if nodes[a] != nodes[b]:
+                self.connect(int(nodes[a]), int(nodes[b]), edge.metres, edge.cost, edge.times)
+        return nodes
+
+    def restore(self, nodes: list[tuple], visits: list[tuple], edges: list[tuple]) -> None:
+        """Take in what was stored: (name, x, y, z, visits, phi), (node, keyframe, x, y, z), (a, b, Edge's fields)."""
+        for name, x, y, z, count, phi in nodes:
+            node = self._add(np.array([x, y, z]), np.frombuffer(phi, np.float32), name)
+            self.counts[node] = count
+        for node, keyframe, *local in visits:
+            self._visits.append(1, node=node, keyframe=keyframe, local=local)
+            self.current = node
+        self.edges = {(a, b): Edge(*rest) for a, b, *rest in edges}
+
     def to_networkx(self) -> networkx.DiGraph:
         """The graph for networkx: nodes with name and position, edges with weight, metres, cost and times."""
         import networkx
@@ -251,3 +292,7 @@ class NoGraph(TopologyGraph):
     def visit(self, *_, **__) -> int:
         """Be nowhere: -1."""
         return -1
+
+    def merge(self, other: TopologyGraph, T: NDArray[np.float64], keyframes: dict[int, int]) -> NDArray[np.int64]:
+        """Take in nothing: every node there is -1 here."""
+        return np.full(len(other), -1)

@@ -9,6 +9,7 @@ otherwise than there, and why, is in docs/memory.md).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,10 +17,13 @@ from numpy.typing import ArrayLike, NDArray
 from mem4nav.errors import MemoryInputError
 from mem4nav.memory import checks
 from mem4nav.memory.graph import NoGraph, TopologyGraph
+from mem4nav.memory.merging import merged
 from mem4nav.memory.observations import Ids, Observations
 from mem4nav.memory.octree import NoOctree, Octree
 from mem4nav.memory.recalling import Recaller
+from mem4nav.memory.saving import copy_into, save_index
 from mem4nav.memory.short_term import NoShortTerm, ShortTerm
+from mem4nav.memory.store import NoStore
 from mem4nav.memory.text import Labels, TextEncoder
 from mem4nav.memory.types import Cells, Hit, MemoryConfig, MemoryMode, Recall
 from slam import morton
@@ -32,14 +36,17 @@ class Memory:
         graph: the topology graph.
         observations: all entries.
         step: writes so far; one call is one write.
+        store: what keeps it on disk.
     """
 
     def __init__(self, mode: MemoryMode, config: MemoryConfig, encoder: TextEncoder | None = None) -> None:
         self.mode, self.config, self._encoder = mode, config, encoder
+        self.store = NoStore()
         self.clear()
 
     def clear(self) -> None:
         """Forget everything."""
+        self.store.cleared()
         config, cache = self.config, self.mode is MemoryMode.CACHE
         octree = NoOctree if cache or self.mode is MemoryMode.NO_OCTREE else Octree
         graph = NoGraph if cache or self.mode is MemoryMode.NO_GRAPH else TopologyGraph
@@ -89,18 +96,23 @@ class Memory:
         if len(labels) != len(vectors):
             raise MemoryInputError(f"{len(vectors)} embeddings but {len(labels)} labels")
         offsets = None if offsets is None else checks.points(offsets, len(vectors))
-        rows = self.observations.prepared(T, len(labels), offsets, self._hung(keyframe, T))
-        rows["step"], rows["node"] = self.step, self.graph.current
-        entries = self.observations.add(rows, vectors, labels)
+        with self.store.together():
+            rows = self.observations.prepared(T, len(labels), offsets, self._hung(keyframe, T))
+            rows["step"], rows["node"] = self.step, self.graph.current
+            rows["label"] = [self.observations.labels.number(label) for label in labels]
+            self.store.wrote(len(self.observations), rows, vectors, self.observations.labels.texts)
+        entries = self.observations.add(rows, vectors)
         self._short_term.put(entries, vectors, rows["position"], self.step)
         self.step += 1
         return entries
 
     def _hung(self, keyframe: int | None, T: NDArray[np.float64]) -> int | None:
-        if keyframe is not None:
+        """The keyframe, which is taken in where it is new."""
+        if keyframe is not None and keyframe not in self.observations.keyframes:
             if keyframe < 0:
                 raise MemoryInputError(f"keyframe {keyframe}: keyframes are numbered from 0")
-            self.observations.keyframes.setdefault(keyframe, T.copy())
+            self.observations.keyframes[keyframe] = T.copy()
+            self.store.hung({keyframe: T})
         return keyframe
 
     def visit(
@@ -126,10 +138,13 @@ class Memory:
         """
         T = checks.rigid(pose)
         vector = self._vector(embedding)
-        anchor = self.observations.anchored(T[:3, 3], self._hung(keyframe, T))
-        node = self.graph.visit(T[:3, 3], vector, name, cost, anchor)
-        if node >= 0:
-            self._short_term.move_to(self.graph.positions[node])
+        with self.store.together():
+            anchor = self.observations.anchored(T[:3, 3], self._hung(keyframe, T))
+            came_from = self.graph.current
+            node = self.graph.visit(T[:3, 3], vector, name, cost, anchor)
+            if node >= 0:
+                self.store.visited(self.graph, came_from)
+                self._short_term.move_to(self.graph.positions[node])
         return node
 
     def _vector(self, embedding: ArrayLike) -> NDArray[np.float32]:
@@ -188,6 +203,18 @@ class Memory:
             raise MemoryInputError(f"level {level}: 0 are the leaves, {morton.BITS} is the root")
         return self.observations.cells(level)
 
+    def resume(self, store: NoStore, step: int) -> None:
+        """Go on from what was loaded: the newest entries are in short-term memory, and all is kept by ``store``."""
+        self.store, self.step = store, step
+        newest = self.observations.alive()[-self.config.short_term_entries :]
+        rows = self.observations.rows.all[newest]
+        if self.graph.current >= 0:
+            self._short_term.move_to(self.graph.positions[self.graph.current])
+        for step in np.unique(rows["step"]):
+            some = newest[rows["step"] == step]
+            vectors, positions = self.observations.vectors.get(some), self.observations.rows["position"][some]
+            self._short_term.put(some, vectors, positions, int(step))
+
     def _listed(self, entries: Ids) -> tuple[Hit, ...]:
         return self.observations.hits(entries, np.ones(len(entries)))
 
@@ -202,6 +229,9 @@ class Memory:
         poses = {int(k): checks.rigid(T, f"pose of keyframe {k}").copy() for k, T in keyframe_poses.items()}
         moved = self.observations.correct(poses)
         self.graph.correct(self.observations.keyframes)
+        with self.store.together():
+            self.store.hung(poses)
+            self.store.replaced_graph(self.graph)
         self._short_term.place(moved, self.observations.rows["position"][moved])
         if self.graph.current >= 0:
             self._short_term.move_to(self.graph.positions[self.graph.current])
@@ -229,6 +259,7 @@ class Memory:
             chosen = chosen[((at >= low) & (at <= high)).all(axis=1)]
         if before_step is not None:
             chosen = chosen[self.observations.rows["step"][chosen] < before_step]
+        self.store.forgot(chosen)
         self.observations.forget(chosen)
         self._short_term.drop(chosen)
         return len(chosen)
@@ -239,7 +270,56 @@ class Memory:
 
     def mark_gone(self, entries: Sequence[int] | Ids) -> None:
         """These were looked for and are no longer there: they are recalled with ``gone`` set."""
-        self.observations.rows["gone"][self.observations.checked(entries)] = True
+        chosen = self.observations.checked(entries)
+        self.store.marked(chosen)
+        self.observations.rows["gone"][chosen] = True
+
+    def merge(self, other: Memory, T_self_other: ArrayLike) -> Ids:
+        """Take in all of another memory; returns the numbers of its observations here.
+
+        Its keyframes get numbers that follow those here, its writes count as later ones, and nodes of the graph that
+        are known here by name or embedding become one with them.
+
+        Args:
+            T_self_other: (4, 4), maps its map into the map of this one.
+
+        Raises:
+            MemoryInputError: where embeddings are of another length, or for what is no pose; nothing is taken in.
+        """
+        if other.config.dimension != self.config.dimension:
+            raise MemoryInputError(f"embeddings of {other.config.dimension} numbers, not {self.config.dimension}")
+        T = checks.rigid(T_self_other, "T_self_other")
+        with self.store.together():
+            entries = merged(self.observations, self.graph, other.observations, other.graph, T, self.step, self.store)
+        self.step += other.step
+        return entries
+
+    # storing
+
+    def save(self, folder: str | Path) -> Path:
+        """Store all of it in a folder, in place of the memory there; in its own folder, only the index is left to store.
+
+        Raises:
+            MemoryStoreError: where another process uses the folder, or it cannot be written.
+        """
+        folder = Path(folder)
+        if self.store.folder is not None and self.store.folder.resolve() == folder.resolve():
+            save_index(self.store, self.observations.vectors, self.observations.forgotten)
+        else:
+            copy_into(folder, self.mode, self.config, self.observations, self.graph, self.step)
+        return folder
+
+    def close(self) -> None:
+        """Store the index and let go of the folder; nothing may be asked of the memory afterwards."""
+        if self.store.folder is not None:
+            self.save(self.store.folder)
+        self.store.close()
+
+    def __enter__(self) -> Memory:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 class NoMemory(Memory):

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,7 @@ class Observations:
     """
 
     def __init__(self, dimension: int, octree: Octree, labels: Labels) -> None:
+        self.dimension = dimension
         self.rows, self.labels, self.octree = Columns(ENTRY), labels, octree
         self.vectors: Vectors = ScannedVectors(dimension)
         self.keyframes: dict[int, NDArray[np.float64]] = {}
@@ -80,26 +81,39 @@ class Observations:
         T = self.keyframes[keyframe]
         return keyframe, (positions - T[:3, 3]) @ T[:3, :3]
 
-    def add(self, rows: NDArray[np.void], vectors: NDArray[np.float32], labels: Sequence[str]) -> Ids:
+    def add(self, rows: NDArray[np.void], vectors: NDArray[np.float32]) -> Ids:
         """Take in prepared rows; returns their numbers."""
-        first = len(self)
-        rows["label"] = [self.labels.number(label) for label in labels]
-        self.restore(rows, vectors)
-        return np.arange(first, len(self))
-
-    def restore(self, rows: NDArray[np.void], vectors: NDArray[np.float32]) -> None:
-        """Take in rows whose labels are numbered already."""
-        numbers = np.arange(len(self), len(self) + len(rows), dtype=np.int32)
         self.vectors = grown(self.vectors, len(rows))
         self.vectors.add(vectors)
-        self.restore_places(rows, numbers)
+        return self.add_rows(rows)
 
-    def restore_places(self, rows: NDArray[np.void], numbers: NDArray[np.int32]) -> None:
-        """Take in rows whose vectors are here already."""
+    def add_rows(self, rows: NDArray[np.void]) -> Ids:
+        """Take in prepared rows whose vectors are here already; returns their numbers."""
+        numbers = np.arange(len(self), len(self) + len(rows))
         self.rows.append_rows(rows)
         kept = ~rows["forgotten"]
         self.forgotten += len(rows) - int(np.count_nonzero(kept))
-        self.octree.insert(rows["key"][kept], numbers[kept])
+        self.octree.insert(rows["key"][kept], numbers[kept].astype(np.int32))
+        return numbers
+
+    def place(self, rows: NDArray[np.void], poses: Mapping[int, NDArray[np.float64]]) -> None:
+        """Fill in position and key of rows, from their keyframes' poses.
+
+        Raises:
+            MemoryInputError: for a place out of the octree's reach.
+        """
+        rows["position"] = self._in_map(rows["keyframe"], rows["local"], poses)
+        rows["key"] = self.octree.keys(np.ascontiguousarray(rows["position"]))
+
+    @staticmethod
+    def _in_map(
+        keyframes: NDArray[np.int64], local: NDArray[np.float64], poses: Mapping[int, NDArray[np.float64]]
+    ) -> NDArray[np.float64]:
+        positions = local.copy()
+        for keyframe in np.unique(keyframes[keyframes >= 0]):
+            rows, T = keyframes == keyframe, poses[int(keyframe)]
+            positions[rows] = local[rows] @ T[:3, :3].T + T[:3, 3]
+        return positions
 
     # what there is
 
@@ -138,7 +152,7 @@ class Observations:
         """What the octree's cells of 2^level leaves' side hold, in Morton order."""
         alive = self.alive()
         codes, cell = np.unique(self.rows["key"][alive] >> np.uint64(3 * level), return_inverse=True)
-        sums = np.zeros((len(codes), self.vectors.get(alive[:0]).shape[1]))
+        sums = np.zeros((len(codes), self.dimension))
         labels = [Counter() for _ in codes]
         for first in range(0, len(alive), 4096):  # in pieces: a million vectors at once would be a second copy of them
             some = slice(first, first + 4096)
@@ -175,10 +189,7 @@ class Observations:
         """
         moved = self.alive()
         moved = moved[np.isin(self.rows["keyframe"][moved], list(poses))]
-        keyframes, positions = self.rows["keyframe"][moved], self.rows["local"][moved]
-        for keyframe in np.unique(keyframes):
-            rows, T = keyframes == keyframe, poses[int(keyframe)]
-            positions[rows] = positions[rows] @ T[:3, :3].T + T[:3, 3]
+        positions = self._in_map(self.rows["keyframe"][moved], self.rows["local"][moved], poses)
         keys = self.octree.keys(positions)
         self.keyframes |= poses
         elsewhere = keys != self.rows["key"][moved]

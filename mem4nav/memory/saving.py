@@ -1,0 +1,66 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""A memory into a folder, and out of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from mem4nav.memory.graph import TopologyGraph
+from mem4nav.memory.index_cache import drop_index, load_vectors, save_index
+from mem4nav.memory.observations import Observations
+from mem4nav.memory.store import Store
+from mem4nav.memory.types import MemoryConfig, MemoryMode
+from slam.config import to_dict
+
+_AT_ONCE = 4096
+
+
+def put_settings(store: Store, mode: MemoryMode, config: MemoryConfig) -> None:
+    """Store what a memory was made with."""
+    with store.together():
+        store.put("mode", mode.value)
+        store.put("config", json.dumps(to_dict(config)))
+
+
+def copy_into(
+    folder: Path,
+    mode: MemoryMode,
+    config: MemoryConfig,
+    observations: Observations,
+    graph: TopologyGraph,
+    step: int,
+) -> None:
+    """Store a memory in place of the one in ``folder``, as a whole or not at all."""
+    store = Store(folder)
+    try:
+        drop_index(store)
+        with store.together():
+            store.cleared()
+            put_settings(store, mode, config)
+            store.hung(observations.keyframes)
+            for first in range(0, len(observations), _AT_ONCE):
+                rows = observations.rows.all[first : first + _AT_ONCE]
+                vectors = observations.vectors.get(np.arange(first, first + len(rows)))
+                store.wrote(first, rows, vectors, observations.labels.texts)
+            store.replaced_graph(graph)
+            store.put("step", step)
+        save_index(store, observations.vectors, observations.forgotten)
+    finally:
+        store.close()
+
+
+def read_into(store: Store, observations: Observations, graph: TopologyGraph) -> None:
+    """Take a stored memory into an empty one."""
+    for label in store.labels():
+        observations.labels.number(label)
+    observations.keyframes = store.keyframes()
+    rows = store.entries()
+    observations.place(rows, observations.keyframes)
+    forgotten, dimension = int(np.count_nonzero(rows["forgotten"])), observations.dimension
+    observations.vectors = load_vectors(store, len(rows), dimension, forgotten)
+    observations.add_rows(rows)
+    store.fill(graph)
