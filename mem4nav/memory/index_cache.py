@@ -14,22 +14,16 @@ import os
 import time
 from pathlib import Path
 
-from mem4nav.memory.store import Store
-from mem4nav.memory.vectors import MANY, GraphVectors, ScannedVectors, Vectors, grown, has_faiss
+from mem4nav.memory.store import INDEX, INDEX_KEYS, Store
+from mem4nav.memory.vectors import MANY, ListedVectors, ScannedVectors, Vectors, grown, has_faiss
 
 _LOG = logging.getLogger(__name__)
 
-INDEX = "index.faiss"
-_KEYS = ("index_sha256", "index_entries", "index_forgotten")
-_FORGOTTEN_SHARE = 0.25
-"""An index with more forgotten entries than this among its own is built anew."""
 
-
-def load_vectors(store: Store, entries: int, dimension: int, forgotten: int) -> Vectors:
+def load_vectors(store: Store, entries: int, dimension: int) -> Vectors:
     """The embeddings of a store's entries, by the cached index where that can be trusted."""
-    vectors: Vectors = ScannedVectors(dimension)
-    if entries > MANY and has_faiss():
-        vectors = _cached(store, entries, dimension, forgotten) or GraphVectors.empty(dimension)
+    found = _cached(store, entries, dimension) if entries > MANY and has_faiss() else None
+    vectors: Vectors = found or ScannedVectors(dimension)
     missing, began = entries - len(vectors), time.perf_counter()
     for some in store.embeddings(len(vectors), entries, dimension):
         vectors = grown(vectors, 0)
@@ -39,41 +33,31 @@ def load_vectors(store: Store, entries: int, dimension: int, forgotten: int) -> 
     return vectors
 
 
-def save_index(store: Store, vectors: Vectors, forgotten: int) -> None:
+def save_index(store: Store, vectors: Vectors) -> None:
     """Cache the index: written aside, flushed, renamed, then vouched for. A scan needs none."""
-    if not isinstance(vectors, GraphVectors) or store.get("index_entries") == len(vectors):
+    if not isinstance(vectors, ListedVectors) or store.get("index_entries") == len(vectors):
         return
     aside = store.folder / f".{INDEX}.part"
     vectors.write(aside)
     digest = _digest(aside)
     with open(aside, "rb") as file:
         os.fsync(file.fileno())
-    drop_index(store)
+    store.drop_index()
     os.replace(aside, store.folder / INDEX)
     with store.together():
-        for key, value in zip(_KEYS, (digest, len(vectors), forgotten), strict=True):
+        for key, value in zip(INDEX_KEYS, (digest, len(vectors)), strict=True):
             store.put(key, value)
 
 
-def drop_index(store: Store) -> None:
-    """The cached index is not to be used any more."""
-    with store.together():
-        for key in _KEYS:
-            store.put(key, None)
-    (store.folder / INDEX).unlink(missing_ok=True)
-
-
-def _cached(store: Store, entries: int, dimension: int, forgotten: int) -> GraphVectors | None:
+def _cached(store: Store, entries: int, dimension: int) -> ListedVectors | None:
     path = store.folder / INDEX
-    digest, count, known = (store.get(key) for key in _KEYS)
+    digest, count = (store.get(key) for key in INDEX_KEYS)
     if digest is None or not path.is_file():
-        return None
-    if forgotten - known > _FORGOTTEN_SHARE * entries:
         return None
     if not (isinstance(count, int) and count <= entries and _digest(path) == digest):
         _LOG.warning("%s: does not fit its store (changed or damaged): it is built anew", path)
         return None
-    vectors = GraphVectors.read(path)
+    vectors = ListedVectors.read(path)
     return vectors if len(vectors) == count and vectors.index.d == dimension else None
 
 

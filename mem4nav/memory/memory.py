@@ -297,14 +297,14 @@ class Memory:
     # storing
 
     def save(self, folder: str | Path) -> Path:
-        """Store all of it in a folder, in place of the memory there; in its own folder, only the index is left to store.
+        """Store all of it in a folder, in place of the memory there; in its own folder, the index alone.
 
         Raises:
             MemoryStoreError: where another process uses the folder, or it cannot be written.
         """
         folder = Path(folder)
         if self.store.folder is not None and self.store.folder.resolve() == folder.resolve():
-            save_index(self.store, self.observations.vectors, self.observations.forgotten)
+            save_index(self.store, self.observations.vectors)
         else:
             copy_into(folder, self.mode, self.config, self.observations, self.graph, self.step)
         return folder

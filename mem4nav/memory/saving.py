@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from mem4nav.memory.graph import TopologyGraph
-from mem4nav.memory.index_cache import drop_index, load_vectors, save_index
+from mem4nav.memory.index_cache import load_vectors, save_index
 from mem4nav.memory.observations import Observations
 from mem4nav.memory.store import Store
 from mem4nav.memory.types import MemoryConfig, MemoryMode
@@ -37,7 +37,7 @@ def copy_into(
     """Store a memory in place of the one in ``folder``, as a whole or not at all."""
     store = Store(folder)
     try:
-        drop_index(store)
+        store.drop_index()
         with store.together():
             store.cleared()
             put_settings(store, mode, config)
@@ -48,7 +48,7 @@ def copy_into(
                 store.wrote(first, rows, vectors, observations.labels.texts)
             store.replaced_graph(graph)
             store.put("step", step)
-        save_index(store, observations.vectors, observations.forgotten)
+        save_index(store, observations.vectors)
     finally:
         store.close()
 
@@ -60,7 +60,6 @@ def read_into(store: Store, observations: Observations, graph: TopologyGraph) ->
     observations.keyframes = store.keyframes()
     rows = store.entries()
     observations.place(rows, observations.keyframes)
-    forgotten, dimension = int(np.count_nonzero(rows["forgotten"])), observations.dimension
-    observations.vectors = load_vectors(store, len(rows), dimension, forgotten)
+    observations.vectors = load_vectors(store, len(rows), observations.dimension)
     observations.add_rows(rows)
     store.fill(graph)

@@ -27,6 +27,9 @@ from mem4nav.memory.owner import FolderLock
 DATABASE = "memory.sqlite"
 VERSION = 2
 PAGE_BYTES = 65536
+INDEX = "index.faiss"
+INDEX_KEYS = ("index_sha256", "index_entries")
+"""The cached index and what of the table meta vouches for it; see ``mem4nav.memory.index_cache``."""
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -227,10 +230,17 @@ class Store(NoStore):
         rows = [(*pair, edge.metres, edge.cost, edge.times) for pair, edge in found]
         self._db.executemany("INSERT OR REPLACE INTO edges VALUES (?, ?, ?, ?, ?)", rows)
 
+    def drop_index(self) -> None:
+        """The cached index is not to be used any more."""
+        for key in INDEX_KEYS:
+            self.put(key, None)
+        (self.folder / INDEX).unlink(missing_ok=True)
+
     def forgot(self, entries: Iterable[int]) -> None:
-        """Erase entries: SQLite overwrites their bytes with zeros."""
+        """Erase entries, from the cached index too: SQLite overwrites their bytes with zeros."""
         rows = [(int(entry),) for entry in entries]
         with self.together():
+            self.drop_index()
             self._db.executemany("DELETE FROM entries WHERE id = ?", rows)
             self._db.executemany("DELETE FROM journal WHERE id = ?", rows)
 
@@ -242,6 +252,7 @@ class Store(NoStore):
     def cleared(self) -> None:
         """Erase all but the settings."""
         with self.together():
+            self.drop_index()
             for table in ("keyframes", "labels", "entries", "journal", "nodes", "visits", "edges"):
                 self._db.execute(f"DELETE FROM {table}")
             self._db.execute("DELETE FROM meta WHERE key NOT IN ('version', 'mode', 'config')")

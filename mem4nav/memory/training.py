@@ -28,15 +28,15 @@ class TrainingConfig:
     Attributes:
         steps: of AdamW.
         batch: places written to at once.
-        writes: at each of them; ages beyond are not trained.
+        writes: at each of them, by turns: a step trains the ages up to its number of writes.
         rate: highest learning rate; 5 % warm-up, then cosine.
         cycle: weight of the cycle loss; 0 leaves it out.
         seed: of the reader's first weights.
     """
 
-    steps: int = 400
+    steps: int = 320
     batch: int = 32
-    writes: int = 66
+    writes: tuple[int, ...] = (10, 18, 34, 66)
     rate: float = 2e-3
     cycle: float = 0.0
     seed: int = 0
@@ -76,9 +76,10 @@ def train(network: Reversible, sample: Callable[[int, int], Tensor], config: Tra
     parameters = [*network.parameters(), *reader.parameters()]
     optimiser = torch.optim.AdamW(parameters, config.rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.rate, config.steps, pct_start=0.05)
-    for _ in range(config.steps):
+    for step in range(config.steps):
         optimiser.zero_grad()
-        loss(network, reader, sample(config.batch, config.writes), config.cycle).backward()
+        sequences = sample(config.batch, config.writes[step % len(config.writes)])
+        loss(network, reader, sequences, config.cycle).backward()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimiser.step()
         schedule.step()

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""The embeddings of a memory and the search among them: an exact scan while they are few, then faiss' HNSW graph.
+"""The embeddings of a memory and the search among them: an exact scan while they are few, then faiss' lists.
 
 Either holds each vector once, as float32, and gives it back as it came, so that what is searched is also what is
 decoded. Beyond ``MANY`` vectors and without faiss the exact scan goes on.
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 _LOG = logging.getLogger(__name__)
 
 MANY = 50_000
-"""Vectors from which on an HNSW graph answers sooner than a scan, by enough to pay for its building."""
-LINKS, BUILD_EFFORT, SEARCH_EFFORT = 16, 40, 64
-"""M, efConstruction and efSearch; docs/memory.md has what they were chosen by."""
+"""Vectors from which on an index is worth its building: a scan of them takes some milliseconds."""
+LISTS, READ, ROUNDS = 2048, 16, 2
+"""Lists, those read by a search, and rounds of k-means; docs/memory.md has what they were chosen by."""
 
 Found = tuple[NDArray[np.float32], NDArray[np.int64]]
 """Cosines and numbers of vectors, best first."""
@@ -60,27 +60,34 @@ class ScannedVectors:
         return best(self._array[: self._count] @ query, count)
 
 
-class GraphVectors:
-    """Vectors in an ``IndexHNSWFlat`` of inner products; its own storage is where they lie."""
+class ListedVectors:
+    """Vectors in an ``IndexIVFFlat`` of inner products: lists about centres, of which a search reads the nearest ones.
+
+    Its own storage is where the vectors lie.
+    """
 
     def __init__(self, index: Any) -> None:
-        index.hnsw.efSearch = SEARCH_EFFORT
+        index.nprobe = READ
+        index.make_direct_map()
         self.index = index
 
     @classmethod
-    def empty(cls, dimension: int) -> GraphVectors:
-        """None in it yet. Needs faiss."""
+    def about(cls, examples: NDArray[np.float32]) -> ListedVectors:
+        """None in it yet; centres are fitted to the (N, D) examples. Needs faiss."""
         import faiss
 
-        index = faiss.IndexHNSWFlat(dimension, LINKS, faiss.METRIC_INNER_PRODUCT)
-        index.hnsw.efConstruction = BUILD_EFFORT
+        dimension = examples.shape[1]
+        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dimension), dimension, LISTS, faiss.METRIC_INNER_PRODUCT)
+        index.cp.niter, index.cp.min_points_per_centroid = ROUNDS, 1
+        index.cp.max_points_per_centroid = MANY // LISTS
+        index.train(examples)
         return cls(index)
 
     def __len__(self) -> int:
         return self.index.ntotal
 
     def add(self, vectors: NDArray[np.float32]) -> None:
-        """Append (M, D): some milliseconds a call beside 0.1 to 0.3 ms a vector."""
+        """Append (M, D)."""
         self.index.add(vectors)
 
     def get(self, numbers: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -88,7 +95,9 @@ class GraphVectors:
         return self.index.reconstruct_batch(np.asarray(numbers, np.int64))
 
     def erase(self, numbers: NDArray[np.int64]) -> None:
-        """Nothing: a vector is also a crossing of ways in the graph. It goes when the index is built anew."""
+        """Overwrite (M,) vectors with zeros."""
+        if len(numbers):
+            self.index.update_vectors(numbers, np.zeros((len(numbers), self.index.d), np.float32))
 
     def search(self, query: NDArray[np.float32], count: int) -> Found:
         """About the ``count`` of highest cosine with the (D,) query."""
@@ -97,13 +106,13 @@ class GraphVectors:
         return cosines[0][found], numbers[0][found]
 
     def write(self, path: Path) -> None:
-        """Store the graph and its vectors."""
+        """Store the lists and their vectors."""
         import faiss
 
         faiss.write_index(self.index, str(path))
 
     @classmethod
-    def read(cls, path: Path) -> GraphVectors:
+    def read(cls, path: Path) -> ListedVectors:
         """What ``write`` stored.
 
         Raises:
@@ -114,7 +123,7 @@ class GraphVectors:
         return cls(faiss.read_index(str(path)))
 
 
-Vectors = ScannedVectors | GraphVectors
+Vectors = ScannedVectors | ListedVectors
 
 
 def best(scores: NDArray[np.float32], count: int) -> Found:
@@ -130,14 +139,14 @@ def best(scores: NDArray[np.float32], count: int) -> Found:
 
 def grown(vectors: Vectors, coming: int) -> Vectors:
     """The same vectors, in the form that suits them and as many as are coming."""
-    if not isinstance(vectors, ScannedVectors) or len(vectors) + coming <= MANY:
+    if not isinstance(vectors, ScannedVectors) or len(vectors) < LISTS or len(vectors) + coming <= MANY:
         return vectors
     if not has_faiss():
         return vectors
-    graph = GraphVectors.empty(vectors.get(np.empty(0, np.int64)).shape[1])
-    if len(vectors):
-        graph.add(vectors.get(np.arange(len(vectors))))
-    return graph
+    scanned = vectors.get(np.arange(len(vectors)))
+    listed = ListedVectors.about(scanned)
+    listed.add(scanned)
+    return listed
 
 
 def has_faiss() -> bool:
