@@ -6,11 +6,10 @@ from __future__ import annotations
 
 import pytest
 
-from mem4nav.backbones.hashed_words import HashedWords
 from mem4nav.backbones.llm import Completion, LanguageAgent, PromptLimits, Transcript
-from mem4nav.backbones.remembering import Remembering
 from mem4nav.environment import Action
-from walked_streets import KeepsAll, KeepsNothing, on_street, sighting
+from mem4nav.memory import MemoryMode
+from walked_streets import on_street, remembering, sighting
 
 
 class Says:
@@ -24,8 +23,8 @@ class Says:
         return Completion(self.answers[0] if len(self.answers) == 1 else self.answers.pop(0), 0.7)
 
 
-def agent_with(model, memory=None, **settings) -> LanguageAgent:
-    return LanguageAgent(model, Remembering(memory or KeepsAll(), HashedWords()), **settings)
+def agent_with(model, mode=MemoryMode.FULL, **settings) -> LanguageAgent:
+    return LanguageAgent(model, remembering(mode), **settings)
 
 
 def test_the_prompt_tells_the_instruction_the_way_so_far_and_what_is_remembered():
@@ -42,22 +41,23 @@ def test_the_prompt_tells_the_instruction_the_way_so_far_and_what_is_remembered(
     assert '"Go back to the first bank."' in told
     assert told.endswith(
         '"First, bank" on your left.\n1. forward\n'
-        'There is a 4-way intersection. Past memory: "First, bank" behind you, 22 metres away.\n2.'
+        'There is a 4-way intersection. Past memory: "First, bank" behind you, 22 metres away, '
+        "the way there begins behind you.\n2."
     )
 
 
 def test_without_memory_only_what_is_remembered_is_missing():
     told = {}
-    for memory in (KeepsAll(), KeepsNothing()):
+    for mode in (MemoryMode.FULL, MemoryMode.NONE):
         model = Says("forward")
-        agent = agent_with(model, memory)
+        agent = agent_with(model, mode)
         first = on_street(0.0, sighting("First", "bank", 270.0))
         agent.begin("Find the first bank.", first)
         agent.act(first)
         agent.act(on_street(20.0, junction=True))
-        told[type(memory)] = model.prompts[-1]
-    remembered = ' Past memory: "First, bank" behind you, 22 metres away.'
-    assert told[KeepsAll].replace(remembered, "") == told[KeepsNothing]
+        told[mode] = model.prompts[-1]
+    remembered = ' Past memory: "First, bank" behind you, 22 metres away, the way there begins behind you.'
+    assert told[MemoryMode.FULL].replace(remembered, "") == told[MemoryMode.NONE]
 
 
 @pytest.mark.parametrize("nonsense", ["", "banana", "left right", '{"action": ', "rm -rf /", "\x00" * 5000, "停" * 100])
@@ -98,7 +98,7 @@ def test_the_prompt_stays_bounded_and_loses_its_oldest_steps_first():
     model = Says("forward")
     agent = agent_with(model, limits=limits)
     agent.begin("left at the bank, " * 6000, on_street(0.0))
-    crowd = [sighting(f"Shop {n} " + "of names " * 20) for n in range(50)]
+    crowd = [sighting(f"Shop {n} " + "of names " * 20) for n in range(20)]
     for step in range(60):
         agent.act(on_street(10.0 * step, *crowd))
     assert max(map(len, model.prompts)) < 500 + 2000 + 2 * 300 + 600
@@ -116,8 +116,8 @@ def test_any_instruction_can_be_begun(instruction):
 
 
 def test_a_new_instruction_begins_a_new_transcript_and_keeps_the_memory():
-    model, memory = Says("forward"), KeepsAll()
-    agent = agent_with(model, memory)
+    model = Says("forward")
+    agent = agent_with(model)
     for instruction in ("Go to the first bank.", "Go to the blue bakery."):
         agent.begin(instruction, on_street(0.0))
         agent.act(on_street(0.0, sighting("Blue", "bakery")))
@@ -125,7 +125,8 @@ def test_a_new_instruction_begins_a_new_transcript_and_keeps_the_memory():
     assert "\n2." not in model.prompts[-1]
     assert "Past memory" in model.prompts[-1]
     agent.forget()
-    assert not memory.hits
+    agent.act(on_street(0.0))
+    assert "Past memory" not in model.prompts[-1].splitlines()[-2]
 
 
 def test_what_is_learnt_of_a_transcript_is_its_actions():

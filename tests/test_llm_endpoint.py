@@ -18,12 +18,10 @@ import pytest
 pytest.importorskip("httpx")
 
 from mem4nav.backbones.endpoint import Endpoint, EndpointConfig
-from mem4nav.backbones.hashed_words import HashedWords
 from mem4nav.backbones.llm import LanguageAgent
-from mem4nav.backbones.remembering import Remembering
 from mem4nav.environment import Action
 from mem4nav.errors import EndpointError
-from walked_streets import KeepsAll, on_street
+from walked_streets import on_street, remembering
 
 CHOICES = [action.value for action in Action]
 
@@ -220,7 +218,7 @@ def test_an_address_that_is_none_is_told(url):
 def test_an_agent_walks_with_an_endpoint_that_stumbles():
     answers = [(500, {}, b""), says("forward"), says("I am a teapot"), says("LEFT!"), (200, {}, b"{"), says("stop")]
     with serving(*answers) as server:
-        agent = LanguageAgent(endpoint_of(server), Remembering(KeepsAll(), HashedWords()))
+        agent = LanguageAgent(endpoint_of(server), remembering())
         agent.begin("Go left and stop.", on_street(0.0))
         walked = [agent.act(on_street(10.0 * step)).action for step in range(3)]
     assert walked == [Action.FORWARD, Action.LEFT, Action.STOP]

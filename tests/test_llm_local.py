@@ -16,24 +16,18 @@ pytest.importorskip("tokenizers")
 
 import torch
 
-from mem4nav.backbones.hashed_words import HashedWords
 from mem4nav.backbones.llm import LanguageAgent, PromptLimits, Transcript
 from mem4nav.backbones.llm_local import LocalModel
 from mem4nav.backbones.llm_training import LoraConfig, fine_tune, tokens_of, transcripts
-from mem4nav.backbones.remembering import Remembering
 from mem4nav.backbones.training import TrainingConfig
 from mem4nav.backbones.words import named_action
 from mem4nav.environment import Action
 from mem4nav.errors import BackboneError
 from tiny_language_models import save_tiny_model
-from walked_streets import KeepsAll, on_street, walk
+from walked_streets import on_street, remembering, walk
 
 CHOICES = [action.value for action in Action]
 DEMONSTRATIONS = [walk("Turn left at the bank."), walk("Turn right at the bank.", Action.RIGHT)]
-
-
-def remembering() -> Remembering:
-    return Remembering(KeepsAll(), HashedWords())
 
 
 def written() -> list[Transcript]:

@@ -9,10 +9,10 @@ import pytest
 
 from mem4nav.backbones.hashed_words import HashedWords
 from mem4nav.backbones.remembering import Remembering, pose_of
-from mem4nav.backbones.words import memory_words, named_action, observation_words, plain
+from mem4nav.backbones.words import Remembered, memory_words, named_action, observation_words, plain
 from mem4nav.environment import Action, Observation
-from mem4nav.memory.types import Hit
-from walked_streets import KeepsAll, on_street, sighting
+from mem4nav.memory import Hit, MemoryMode, open_memory
+from walked_streets import on_street, remembering, sighting
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,12 @@ def test_nearer_landmarks_are_told_first():
 
 
 def test_a_memory_is_told_as_seen_from_here():
-    hit = Hit(0, 1.0, "bank", np.array([0.0, 50.0, 0.0]), np.zeros(4, np.float32), 0, gone=True)
-    told = memory_words([hit], on_street(10.0, heading_deg=90.0))
-    assert told == 'Past memory: "bank" on your left, 40 metres away, no longer there.'
+    hit = Hit(0, 1.0, "bank", np.zeros(3), np.zeros(4, np.float32), 0, gone=True)
+    there, on_the_way = Remembered(hit, 0.0, 40.2), Remembered(hit, 0.0, 40.2, 270.0)
+    told = 'Past memory: "bank" on your left, 40 metres away, no longer there.'
+    assert memory_words([there], on_street(10.0, heading_deg=90.0)) == told
+    told = 'Past memory: "bank" ahead, 40 metres away, the way there begins on your left, no longer there.'
+    assert memory_words([on_the_way], on_street(10.0)) == told
     assert memory_words([], on_street(0.0)) == ""
 
 
@@ -80,25 +83,52 @@ def test_texts_with_common_words_are_near_and_the_same_everywhere():
 
 
 def test_what_an_instruction_names_is_recalled_from_where_it_stood():
-    memory = KeepsAll()
-    remembering = Remembering(memory, HashedWords())
-    remembering.begin("Go on.")
-    remembering.step(on_street(0.0, sighting("First", "bank", 270.0, 12.0), sighting("Blue", "bakery", 90.0)))
-    remembering.begin("Turn around and go back to the first bank, then stop.")
-    (hit,) = remembering.step(on_street(40.0))
-    assert hit.label == "First, bank"
-    np.testing.assert_allclose(hit.position, [-12.0, 0.0, 0.0], atol=1e-9)
-    assert memory.visits == ["at 0 m", "at 40 m"]
-    remembering.forget()
-    assert remembering.step(on_street(50.0)) == ()
+    known = remembering()
+    known.begin("Go on.")
+    known.step(on_street(0.0, sighting("First", "bank", 270.0, 30.0), sighting("Blue", "bakery", 90.0)))
+    known.step(on_street(40.0))
+    known.begin("Turn around and go back to the first bank, then stop.")
+    (bank,) = known.step(on_street(40.0))
+    assert bank.hit.label == "First, bank"
+    np.testing.assert_allclose(bank.hit.position, [-30.0, 0.0, 0.0], atol=1e-9)
+    assert (bank.distance_m, bank.bearing_deg) == pytest.approx((50.0, 180.0 + np.degrees(np.arctan2(3, 4))))
+    known.forget()
+    assert known.step(on_street(50.0)) == ()
+
+
+def test_the_way_to_a_memory_begins_where_one_came_from():
+    known = remembering()
+    known.begin("Go on.")
+    around_the_corner = [(0.0, 0.0), (0.0, 40.0), (40.0, 40.0)]
+    bank = sighting("First", "bank", 90.0, 30.0)
+    for east, north in around_the_corner:
+        seen = (bank,) if north == 0.0 else ()
+        known.step(Observation(f"{east} {north}", (east, north), 0.0, (0.0, 90.0, 180.0, 270.0), 180.0, seen))
+    known.begin("Back to the bank.")
+    here = Observation("40.0 40.0", (40.0, 40.0), 0.0, (0.0, 90.0, 180.0, 270.0), 180.0)
+    known.step(here)
+    (bank,) = known.step(here)
+    assert bank.way_deg == pytest.approx(270.0)
+
+
+def test_without_a_graph_no_way_is_known_and_without_memory_nothing():
+    for mode, labels in ((MemoryMode.NO_GRAPH, ["First, bank"]), (MemoryMode.NONE, [])):
+        known = remembering(mode)
+        known.begin("To the bank.")
+        known.step(on_street(0.0, sighting("First", "bank")))
+        memories = known.step(on_street(40.0))
+        assert [memory.hit.label for memory in memories] == labels
+        assert all(memory.way_deg is None for memory in memories)
 
 
 def test_a_place_is_told_to_the_memory_once_while_one_turns_there():
-    memory = KeepsAll()
-    remembering = Remembering(memory, HashedWords())
+    memory = open_memory()
+    known = Remembering(memory, HashedWords())
     for heading in (0.0, 90.0, 180.0):
-        remembering.step(on_street(0.0, heading_deg=heading))
-    assert memory.visits == ["at 0 m"]
+        known.step(on_street(0.0, sighting("First", "bank"), heading_deg=heading))
+    assert len(memory) == 1
+    known.step(on_street(10.0, sighting("First", "bank")))
+    assert len(memory) == 2
 
 
 def test_the_observers_frame_looks_ahead_along_the_heading():

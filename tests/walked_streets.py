@@ -1,49 +1,19 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""A street with junctions and landmarks, walked, and a memory that keeps everything: for tests of backbones."""
+"""A street with junctions and landmarks, walked: for tests of backbones."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
-
+from mem4nav.backbones.hashed_words import HashedWords
+from mem4nav.backbones.remembering import Remembering
 from mem4nav.demonstration import Demonstration
 from mem4nav.environment import Action, Observation, Sighting
-from mem4nav.memory.types import Hit, Recall
+from mem4nav.memory import MemoryMode, open_memory
 
 
-class KeepsAll:
-    """Remembers every label once, at the newest place, and answers with the nearest by cosine."""
-
-    def __init__(self) -> None:
-        self.hits: dict[str, Hit] = {}
-        self.visits: list[str] = []
-
-    def write_many(self, pose, embeddings, labels: Sequence[str], offsets=None) -> None:
-        for embedding, label, offset in zip(embeddings, labels, offsets, strict=True):
-            position = pose[:3, :3] @ offset + pose[:3, 3]
-            step = len(self.hits)
-            self.hits[label] = Hit(step, 0.0, label, position, np.asarray(embedding, np.float32), step)
-
-    def visit(self, pose, embedding, *, name: str = "") -> None:
-        self.visits.append(name)
-
-    def recall(self, query, pose=None) -> Recall:
-        found = sorted(self.hits.values(), key=lambda hit: -float(hit.embedding @ query))[:3]
-        hits = tuple(Hit(h.entry, float(h.embedding @ query), h.label, h.position, h.embedding, h.step) for h in found)
-        return Recall("long-term" if hits else "none", hits[0].cosine if hits else 0.0, hits)
-
-    def clear(self) -> None:
-        self.hits.clear()
-        self.visits.clear()
-
-
-class KeepsNothing(KeepsAll):
-    """The memory in the mode without memory."""
-
-    def write_many(self, pose, embeddings, labels, offsets=None) -> None:
-        pass
+def remembering(mode: MemoryMode = MemoryMode.FULL) -> Remembering:
+    """What an agent remembers with, in an empty memory."""
+    return Remembering(open_memory(mode), HashedWords())
 
 
 def sighting(name: str, category: str = "shop", bearing_deg: float = 0.0, distance_m: float = 10.0) -> Sighting:

@@ -15,9 +15,8 @@ from typing import Protocol
 
 from mem4nav.agent import Decision
 from mem4nav.backbones.remembering import Remembering
-from mem4nav.backbones.words import memory_words, named_action, observation_words, plain
+from mem4nav.backbones.words import Remembered, memory_words, named_action, observation_words, plain
 from mem4nav.environment import Action, Observation
-from mem4nav.memory.types import Hit
 
 logger = logging.getLogger(__name__)
 
@@ -124,9 +123,9 @@ class Transcript:
         return 0
 
 
-def seen_and_remembered(observation: Observation, hits: Sequence[Hit]) -> str:
+def seen_and_remembered(observation: Observation, memories: Sequence[Remembered]) -> str:
     """One step's words."""
-    return f"{observation_words(observation)} {memory_words(hits, observation)}".strip()
+    return f"{observation_words(observation)} {memory_words(memories, observation)}".strip()
 
 
 class LanguageAgent:
@@ -163,11 +162,11 @@ class LanguageAgent:
         Raises:
             BackboneError: where no answer can be had from the model at all.
         """
-        hits = self._remembering.step(observation)
-        self._transcript.see(seen_and_remembered(observation, hits))
+        memories = self._remembering.step(observation)
+        self._transcript.see(seen_and_remembered(observation, memories))
         action, confidence = self._ask()
         self._transcript.do(action)
-        return Decision(action, confidence=confidence, recalled=tuple(hit.label for hit in hits))
+        return Decision(action, confidence=confidence, recalled=tuple(m.hit.label for m in memories))
 
     def forget(self) -> None:
         """Empty the memory."""

@@ -9,13 +9,13 @@ are quoted and cut short, and nothing but letters, digits and marks of one line 
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from mem4nav.environment import Action, Observation, Sighting, angle_between_deg
-from mem4nav.memory.types import Hit
+from mem4nav.memory import Hit
 
 LONGEST_NAME = 60
 
@@ -29,6 +29,23 @@ _SIDES = (
     (181.0, "behind you"),
 )
 _NAMED = re.compile(r"\b(forward|left|right|turn[\s_-]*around|stop)\b", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A memory, and where it is from here.
+
+    Attributes:
+        hit: what was seen.
+        bearing_deg: compass bearing of it.
+        distance_m: to it, as the crow flies.
+        way_deg: compass bearing of where the known way to it begins; None where none is known or one is there.
+    """
+
+    hit: Hit
+    bearing_deg: float
+    distance_m: float
+    way_deg: float | None = None
 
 
 def plain(text: str, longest: int) -> str:
@@ -59,10 +76,10 @@ def observation_words(observation: Observation) -> str:
     return " ".join(sentences)
 
 
-def memory_words(hits: Iterable[Hit], observation: Observation) -> str:
-    """The remembered observations, as seen from here; "" where there are none."""
-    remembered = [f'"{plain(hit.label, LONGEST_NAME)}" {_whereabouts(hit, observation)}' for hit in hits]
-    return f"Past memory: {'; '.join(remembered)}." if remembered else ""
+def memory_words(memories: Iterable[Remembered], observation: Observation) -> str:
+    """What is remembered, as seen from here; "" where that is nothing."""
+    told = [f'"{plain(memory.hit.label, LONGEST_NAME)}" {_whereabouts(memory, observation)}' for memory in memories]
+    return f"Past memory: {'; '.join(told)}." if told else ""
 
 
 def named_action(answer: str, choices: Sequence[Action] = tuple(Action)) -> Action | None:
@@ -91,13 +108,12 @@ def _closed(observation: Observation) -> list[str]:
     return [f"The way {side(angle)} is blocked." for angle in relative]
 
 
-def _whereabouts(hit: Hit, observation: Observation) -> str:
-    east = float(hit.position[0]) - observation.position_m[0]
-    north = float(hit.position[1]) - observation.position_m[1]
-    bearing = math.degrees(math.atan2(east, north))
-    gone = ", no longer there" if hit.gone else ""
-    where = side(angle_between_deg(observation.heading_deg, bearing))
-    return f"{where}, {math.hypot(east, north):.0f} metres away{gone}"
+def _whereabouts(memory: Remembered, observation: Observation) -> str:
+    ahead = observation.heading_deg
+    told = f"{side(angle_between_deg(ahead, memory.bearing_deg))}, {memory.distance_m:.0f} metres away"
+    if memory.way_deg is not None:
+        told += f", the way there begins {side(angle_between_deg(ahead, memory.way_deg))}"
+    return f"{told}, no longer there" if memory.hit.gone else told
 
 
 def _action(named: str) -> Action:
