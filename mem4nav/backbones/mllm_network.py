@@ -190,7 +190,9 @@ class Mllm(nn.Module):
 
     def tokens(self, rows: Tensor) -> Tensor:
         """(..., width) memory tokens of remembered rows: theta takes the place of the embedding."""
-        theta = self.write(rows[..., : self.dimension].flatten(0, -2))[0].view_as(rows[..., : self.dimension])
+        # The same few places are remembered at step after step: each is written once.
+        v, which = torch.unique(rows[..., : self.dimension].flatten(0, -2), dim=0, return_inverse=True)
+        theta = self.write(v)[0][which].view_as(rows[..., : self.dimension])
         return self.memory(torch.cat([theta, rows[..., self.dimension :]], dim=-1))
 
     def write(self, v: Tensor) -> tuple[Tensor, Tensor]:

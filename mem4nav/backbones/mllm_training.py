@@ -112,10 +112,10 @@ class CycleConsistency(_OnWalks):
     def losses(self, walks: Walks) -> Tensor:
         v = torch.cat([walks.seen, walks.remembered], dim=2)[..., : self.network.dimension]
         there = torch.cat([walks.is_seen, walks.is_remembered], dim=2) & v.any(dim=-1)
-        written = v[there]
+        written, which = torch.unique(v[there], dim=0, return_inverse=True)
         recovered = self.network.recover(self.network.write(written)[0])
         wrong = torch.zeros(there.shape, device=v.device)
-        wrong[there] = (recovered - written).square().sum(dim=-1).float()
+        wrong[there] = (recovered - written).square().sum(dim=-1).float()[which]
         return mean_where(wrong, there)
 
 
