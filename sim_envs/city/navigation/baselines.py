@@ -83,20 +83,27 @@ class NotebookAgent:
         """Take the meaning of the next leg."""
         self._meaning = next(self._legs).meaning
         self._follower = LiteralFollower(self._meaning)
+        self._plan: list[Action] = []
         if not self._remembers:
             self._notes = Notebook()
         self._notes.carried()
 
     def act(self, observation: Observation) -> Decision:
         """Note what is seen; then follow directions, go to what is known, or explore."""
-        self._notes.note(observation)
+        news = self._notes.note(observation)
         if not self._meaning or self._meaning[0].verb not in (Verb.RETURN, Verb.RETURN_TO_START):
             return Decision(self._follower.act(observation))
-        goal = self._goal(self._meaning[0])
-        way = self._notes.way_to(goal, observation) if goal else None
-        if way is None:
-            way = self._notes.way_into_the_unknown(observation) or (Action.STOP,)
-        return Decision(next(iter(way), Action.STOP))
+        if news or not self._plan:
+            self._plan = list(self._way(self._meaning[0], observation))
+        return Decision(self._plan.pop(0))
+
+    def _way(self, clause: Clause, here: Observation) -> tuple[Action, ...]:
+        """To the goal and the stop there, or on to where nothing is known."""
+        goal = self._goal(clause)
+        way = self._notes.way_to(goal, here) if goal else None
+        if way is not None:
+            return (*way, Action.STOP)
+        return self._notes.way_into_the_unknown(here) or (Action.STOP,)
 
     def _goal(self, clause: Clause) -> str:
         """The place to stop at, "" where it is not known or nobody has been near."""

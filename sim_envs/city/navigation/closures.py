@@ -25,7 +25,7 @@ class Detour:
     """An errand past a closed street.
 
     Attributes:
-        closed: the links into the closed section, one at each end.
+        closed: the link into the section, and out of it, at the end where the barrier stands.
         shown: the actions of a second walk, which leads past the closure to where the errand begins.
         goal: number of the place to go to.
         reference: what stands there.
@@ -50,7 +50,7 @@ def find_detour(journey: Journey, start: Stand, rng: np.random.Generator) -> Det
     for _ in range(_TRIES if sections else 0):
         section = sections[int(rng.integers(len(sections)))]
         section = section if rng.random() < 0.5 else section[::-1]
-        closed = frozenset({(section[0], section[1]), (section[-1], section[-2])})
+        closed = frozenset({(section[0], section[1]), (section[1], section[0])})
         shown = _second_walk(journey, start, section[0], closed, rng)
         if shown is None:
             continue

@@ -67,18 +67,22 @@ class Notebook:
         """What is seen next was not walked to."""
         self._last = None
 
-    def note(self, seen: Observation) -> None:
-        """Write down what is seen, and how one came here."""
+    def note(self, seen: Observation) -> bool:
+        """Write down what is seen, and how one came here; whether place or closures are news."""
         self.start = self.start or seen.place
-        if seen.place not in self._places:
+        new_place = seen.place not in self._places
+        if new_place:
             for sighting in seen.landmarks:
                 self.things.setdefault(sighting.id, Seen(sighting.category)).add(sighting, seen.position_m)
         if self._last is not None and self._last.place != seen.place:
             self._ways[self._last.place, self._last.heading_deg] = seen.place
             self._ways[seen.place, seen.back_deg] = self._last.place
-        self._closed = {way for way in self._closed if way[0] != seen.place}
-        self._closed |= {(seen.place, heading) for heading in seen.blocked_deg}
+        closed = {way for way in self._closed if way[0] != seen.place}
+        closed |= {(seen.place, heading) for heading in seen.blocked_deg}
+        news = new_place or closed != self._closed
+        self._closed = closed
         self._places[seen.place] = self._last = seen
+        return news
 
     def find(self, reference: Reference) -> Seen | None:
         """The thing that is meant; None where nothing like it was seen."""
@@ -113,11 +117,8 @@ class Notebook:
                 links.append((name, heading, self._ways.get((name, heading), f"{name}>{heading:.0f}")))
         names = list(dict.fromkeys([*self._places, *(target for _, _, target in links)]))
         graph = StreetGraph(names, np.zeros((len(names), 2)), links)
-        closed = {
-            (graph.number(name), graph.number(target))
-            for name, heading, target in links
-            if (name, heading) in self._closed
-        }
+        barred = [(graph.number(a), graph.number(b)) for a, heading, b in links if (a, heading) in self._closed]
+        closed = {*barred, *((b, a) for a, b in barred)}
         start = graph.stand(graph.number(here.place), here.heading_deg)
         ways = ways_from(graph, start, closed=closed)
         return {names[number]: way for number, way in ways.items()}
