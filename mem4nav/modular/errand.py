@@ -1,0 +1,125 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Going to something that was seen before: "go back to the bank". No turns are told; memory has to know the way."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import numpy as np
+
+from mem4nav.environment import Observation, angle_between_deg
+from mem4nav.modular.counts import CROSSINGS, count_in
+from mem4nav.modular.evidence import strength
+from mem4nav.modular.labels import Landmark, in_view, read_label
+from mem4nav.modular.mentions import MentionFinder, Rarity
+from mem4nav.modular.phrases import Phrase, phrases_of
+from mem4nav.modular.recollection import Recollection
+from mem4nav.modular.subgoals import Instruction
+from mem4nav.modular.words import stems_of
+
+_CUES = frozenset(
+    stems_of(
+        "back return again once remember seen saw earlier passed before bring waiting errand began begin started start "
+        "set out head go find take came"
+    )
+)
+_BEGINNING = frozenset(stems_of("began started start set begin beginning"))
+_SAME_M = 20.0
+_THERE_M = 7.0
+_WORN_DEG = 70.0
+
+
+def is_errand(instruction: Instruction) -> bool:
+    """Whether a text names a place to go to and says nothing of the way."""
+    stems = [word.stem for word in instruction.words]
+    return len(instruction.goals) == 1 and not count_in(stems, CROSSINGS).number and bool(_CUES & set(stems))
+
+
+class Errand:
+    """Where the thing is that an instruction asks for, and which way to try.
+
+    Args:
+        instruction: that is an errand.
+        rarity: of words.
+        recollection: what is remembered.
+    """
+
+    def __init__(self, instruction: Instruction, rarity: Rarity, recollection: Recollection) -> None:
+        self._instruction = instruction
+        self._recollection = recollection
+        self._finder = MentionFinder(instruction.words, rarity)
+        self._phrases = phrases_of(instruction.text, instruction.words)
+        self._stems = {word.stem for word in instruction.words}
+        self._left: Counter[tuple[str, float]] = Counter()
+        self.recalled: tuple[str, ...] = ()
+
+    def target(self, here: Observation) -> tuple[float, float] | None:
+        """(east, north) of what is asked for, as far as memory and the view tell; None where they do not."""
+        if not self._phrases and self._stems & _BEGINNING:
+            return self._recollection.first_position()
+        wanted = self._candidates(self._phrases[0], here) if self._phrases else []
+        if not wanted:
+            return None
+        if len(self._phrases) > 1 and (beside := self._candidates(self._phrases[1], here)):
+            wanted.sort(key=lambda found: math.dist(found[1].position_m, beside[0][1].position_m))
+        best = wanted[0][1]
+        self.recalled = tuple(dict.fromkeys(found.label for _, found in wanted[:3]))
+        same = [found.position_m for _, found in wanted if math.dist(found.position_m, best.position_m) < _SAME_M]
+        east, north = np.median(np.array(same), axis=0)
+        return float(east), float(north)
+
+    def heading(self, here: Observation, target: tuple[float, float] | None) -> float | None:
+        """Compass heading to leave by; None where one is as near to the target as one gets."""
+        if target is not None:
+            if math.dist(target, here.position_m) < _THERE_M:
+                return None
+            known = self._recollection.way_near(here, target)
+            if known is not None:
+                return known.heading_deg
+        return self._towards(here, target)
+
+    def arrived(self, here: Observation, target: tuple[float, float] | None) -> bool:
+        """Whether no known place is nearer to the target than this one."""
+        if target is None:
+            return False
+        if math.dist(target, here.position_m) < _THERE_M:
+            return True
+        known = self._recollection.way_near(here, target)
+        return known is not None and known.heading_deg is None
+
+    def _candidates(self, phrase: Phrase, here: Observation) -> list[tuple[float, Landmark]]:
+        """Landmarks that a phrase may mean, the likeliest first."""
+        stems = tuple(word.stem for word in self._instruction.words[phrase.first : phrase.last])
+        known = [*in_view(here), *self._recollection.recall(stems, here.position_m, everywhere=True)]
+        rated = [(self._fit(landmark, phrase), landmark) for landmark in known]
+        return sorted((one for one in rated if one[0] > 0.0), key=lambda one: -one[0])
+
+    def _fit(self, landmark: Landmark, phrase: Phrase) -> float:
+        words = range(phrase.first, phrase.last)
+        fits = [strength(m) for m in self._finder(landmark.label) if m.first in words or m.last - 1 in words]
+        # A colour is told for what has no name; another colour is another thing.
+        _, _, more = read_label(landmark.label)
+        colour = set(stems_of(more)) & self._stems
+        return max(fits, default=0.0) * (2.0 if colour else 1.0)
+
+    def _towards(self, here: Observation, target: tuple[float, float] | None) -> float | None:
+        """The open way that points best at the target and was tried least."""
+        ways = [way for way in here.ways_deg if way not in here.blocked_deg]
+        if not ways:
+            return None
+
+        def cost(way: float) -> float:
+            if target is None:
+                off = 120.0 * (way == here.back_deg) + 20.0 * (way != here.heading_deg)
+            else:
+                east, north = np.subtract(target, here.position_m)
+                off = abs(angle_between_deg(math.degrees(math.atan2(east, north)), way))
+            return off + _WORN_DEG * self._left[here.place, way]
+
+        return min(ways, key=cost)
+
+    def leave(self, here: Observation, heading_deg: float) -> None:
+        """Note that a way is taken: the next time another one is tried rather."""
+        self._left[here.place, heading_deg] += 1

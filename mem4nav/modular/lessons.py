@@ -1,0 +1,120 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Rows to learn from, by walking demonstrated routes as the agent will."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mem4nav.demonstration import Demonstration
+from mem4nav.environment import Action, Observation
+from mem4nav.memory import Memory
+from mem4nav.modular.landmark_words import LandmarkWords
+from mem4nav.modular.mentions import Rarity
+from mem4nav.modular.recollection import Recollection
+from mem4nav.modular.walk import Walk
+
+_SIDES = {Action.LEFT: -1, Action.RIGHT: 1}
+_BEFORE_GOAL, _AFTER_GOAL = 10, 14
+_TRUNCATIONS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """A demonstration, and what lies behind its goal: to learn from that it was passed.
+
+    Attributes:
+        demonstration: the route.
+        beyond: what is seen at the places that follow when one walks on, nearest first.
+    """
+
+    demonstration: Demonstration
+    beyond: tuple[Observation, ...] = ()
+
+
+@dataclass(slots=True)
+class Rows:
+    """What the policies learn from.
+
+    Attributes:
+        turns: for each crossing, its (C, F) choices and the one that was taken.
+        stops: for each walk, its (P + 1, F) places and the one that was the goal; the last row: not reached yet.
+        halts: for each place near the goal, its (F,) numbers by what is known there, and its hops to the goal.
+    """
+
+    turns: list[tuple[NDArray[np.float32], int]] = field(default_factory=list)
+    stops: list[tuple[NDArray[np.float32], int]] = field(default_factory=list)
+    halts: list[tuple[NDArray[np.float32], int]] = field(default_factory=list)
+
+
+def rows_of(lessons: Iterable[Lesson], memory: Memory, rarity: Rarity, seed: int, length_prior: bool = True) -> Rows:
+    """Walk the lessons, each with nothing remembered of the others unless its demonstration says so."""
+    rng = np.random.default_rng(seed)
+    recollection = Recollection(memory, LandmarkWords(rarity))
+    rows = Rows()
+    for lesson in lessons:
+        if not lesson.demonstration.remembers:
+            recollection.clear()
+        recollection.set_down()
+        _walk(lesson, Walk(lesson.demonstration.instruction, rarity, recollection, length_prior), rows, rng)
+    return rows
+
+
+def _walk(lesson: Lesson, walk: Walk, rows: Rows, rng: np.random.Generator) -> None:
+    places = _places(lesson.demonstration)
+    goal = len(places) - 1
+    cuts = set(rng.integers(max(goal - _BEFORE_GOAL, 1), goal + len(lesson.beyond[:_AFTER_GOAL]) + 1, _TRUNCATIONS))
+    for number, (observation, turn) in enumerate([*places, *((seen, 0) for seen in lesson.beyond)]):
+        walk.arrive(observation)
+        # At the goal's own crossing nothing is chosen any more, and the last hop may be within it.
+        if number < goal - 1:
+            _choose(walk, turn, rows)
+        elif turn:
+            _follow(walk, turn)
+        if goal - _BEFORE_GOAL <= number <= goal + 3:
+            rows.halts.append((walk.here_row()[0], number - goal))
+        if number in cuts:
+            seen = walk.stop_places()
+            rows.stops.append((walk.stop_rows(), goal - seen.start if goal <= number else len(seen)))
+
+
+def _places(demonstration: Demonstration) -> list[tuple[Observation, int]]:
+    """Each place as it was arrived at, and the side to which it was left: -1 left, 1 right, 0 ahead."""
+    places: list[tuple[Observation, int]] = []
+    arrived = True
+    for observation, action in zip(demonstration.observations, demonstration.actions, strict=True):
+        if arrived:
+            places.append((observation, 0))
+        if action in _SIDES:
+            places[-1] = (places[-1][0], _SIDES[action])
+        arrived = action is Action.FORWARD
+    return places
+
+
+def _choose(walk: Walk, turn: int, rows: Rows) -> None:
+    choices = walk.crossing()
+    taken = [number for number, choice in enumerate(choices) if choice.turn == turn]
+    if len(choices) > 1 and taken:
+        rows.turns.append((walk.turn_rows(), taken[0]))
+        walk.take(choices[taken[0]])
+
+
+def _follow(walk: Walk, turn: int) -> None:
+    for choice in walk.crossing():
+        if choice.turn == turn:
+            walk.take(choice)
+
+
+def padded(examples: Sequence[tuple[NDArray[np.float32], int]]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """(N, R, F) rows of all examples, zeros where there are fewer; (N, R) whether there is a row."""
+    most = max(len(rows) for rows, _ in examples)
+    values = np.zeros((len(examples), most, examples[0][0].shape[1]), np.float32)
+    there = np.zeros((len(examples), most), np.bool_)
+    for number, (rows, _) in enumerate(examples):
+        values[number, : len(rows)] = rows
+        there[number, : len(rows)] = True
+    return values, there

@@ -1,0 +1,77 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""What the modular agent has learnt, and the file that holds it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from mem4nav.errors import BackboneError
+from mem4nav.memory import MemoryMode
+from mem4nav.modular.mentions import Rarity
+from mem4nav.modular.policy import Policy
+from slam.files import write_bytes
+
+_FORMAT = "mem4nav modular agent 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What was chosen, not learnt.
+
+    Attributes:
+        memory: the mode that it was trained with.
+        length_prior: whether the policies see how much of the longest route is walked.
+        halt_at: probability from which on it stops where it is, when it cannot turn back.
+        seed: of the training.
+        trained_on: in words, for results.
+    """
+
+    memory: str = MemoryMode.FULL.value
+    length_prior: bool = True
+    halt_at: float = 0.5
+    seed: int = 0
+    trained_on: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModularModel:
+    """The three policies, the words' rarity, and the settings."""
+
+    turns: Policy
+    stops: Policy
+    halts: Policy
+    rarity: Rarity
+    settings: Settings
+
+    def save(self, path: str | Path) -> Path:
+        """Write a safetensors file, aside first and then renamed."""
+        tensors = {**self.turns.tensors("turns"), **self.stops.tensors("stops"), **self.halts.tensors("halts")}
+        rarity = {"counts": self.rarity.counts, "documents": self.rarity.documents}
+        words = {"format": _FORMAT, "settings": json.dumps(asdict(self.settings)), "rarity": json.dumps(rarity)}
+        return write_bytes(path, save({name: np.ascontiguousarray(t) for name, t in tensors.items()}, words))
+
+
+def load_model(path: str | Path) -> ModularModel:
+    """Read a model.
+
+    Raises:
+        BackboneError: for a file that is not there, is damaged, or holds something else.
+    """
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            words = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if words.get("format") != _FORMAT:
+            raise BackboneError(f"{path} holds {words.get('format', 'no format')!r}, not {_FORMAT!r}")
+        policies = [Policy.of_tensors(tensors, name) for name in ("turns", "stops", "halts")]
+        settings, rarity = Settings(**json.loads(words["settings"])), Rarity(**json.loads(words["rarity"]))
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise BackboneError(f"cannot read a modular agent from {path}: {error}") from None
+    return ModularModel(*policies, rarity, settings)

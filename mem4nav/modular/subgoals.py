@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""An instruction becomes sub-goals: where to turn, one after another, and where to stop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mem4nav.modular.words import Word, stems_of, words_of
+
+LEFT, RIGHT = -1, 1
+_TURN_VERBS = frozenset(
+    stems_of("turn make take hang bear veer turning making taking bearing veering hanging took cut curve hook swing")
+)
+_GO_VERBS = frozenset(stems_of("go head cross continue move walk travel proceed keep step going heading walking"))
+_BETWEEN = frozenset(
+    stems_of(
+        "a an another the your that to immediate immediately quick slight sharp hard first second third fourth next "
+        "1st 2nd 3rd 4th slightly one more directly this again very soft easy only last quickly then and wide final "
+        "big fifth 5th small left right here there"
+    )
+)
+_MARKS = frozenset(".;:!?")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn that the text asks for: the index of its first and last word, and to which side."""
+
+    first: int
+    last: int
+    side: int
+
+
+@dataclass(frozen=True, slots=True)
+class SubGoal:
+    """A stretch of the way, up to a turn or to the stop.
+
+    Attributes:
+        side: LEFT, RIGHT, or 0 where the stretch ends at the goal.
+        begin, end: words [begin, end) that tell of this stretch.
+        turn_first, turn_last: words of the turn itself; ``end`` for the goal.
+        sentence_begin, sentence_end: words of the sentence in which the turn stands; of the last sentence for the goal.
+    """
+
+    side: int
+    begin: int
+    end: int
+    turn_first: int
+    turn_last: int
+    sentence_begin: int
+    sentence_end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Instruction:
+    """A text, read.
+
+    Attributes:
+        text: as written.
+        words: its words and marks.
+        goals: at least one; the last ends at the goal.
+    """
+
+    text: str
+    words: tuple[Word, ...]
+    goals: tuple[SubGoal, ...]
+
+    def clause(self, goal: int) -> str:
+        """What is written about a sub-goal."""
+        part = self.words[self.goals[goal].begin : self.goals[goal].end]
+        return self.text[part[0].start : part[-1].end] if part else ""
+
+
+def read_instruction(text: str) -> Instruction:
+    """Sub-goals of a text. Any text is read; one without turns has one sub-goal, the stop."""
+    words = words_of(text)
+    stems = [word.stem for word in words]
+    turns = _turns(stems)
+    goals, begin = [], 0
+    for number, turn in enumerate(turns):
+        first, last = _sentence(stems, turn.first)
+        if number + 1 < len(turns):
+            end = min(_told_until(stems, last), _next_begin(stems, turns[number + 1], turn))
+        else:
+            end = min(_told_until(stems, last), len(stems))
+        end = max(end, turn.last + 1)
+        goals.append(SubGoal(turn.side, begin, end, turn.first, turn.last, max(first, begin), min(last, end)))
+        begin = min(max(turn.last + 1, begin), len(stems))
+    first, last = _sentence(stems, len(stems) - 1) if stems else (0, 0)
+    goals.append(SubGoal(0, begin, len(stems), len(stems), len(stems), max(first, begin), last))
+    return Instruction(text, words, tuple(goals))
+
+
+def _turns(stems: list[str]) -> list[Turn]:
+    turns: list[Turn] = []
+    for index, word in enumerate(stems):
+        if word in ("left", "right"):
+            first = _turn_begin(stems, index)
+            if first is not None and not (turns and first <= turns[-1].last):
+                last = index + 1 if index + 1 < len(stems) and stems[index + 1] in ("turn", "onto") else index
+                turns.append(Turn(first, last, LEFT if word == "left" else RIGHT))
+    return turns
+
+
+def _turn_begin(stems: list[str], index: int) -> int | None:
+    """First word of the turn that "left" or "right" at ``index`` belongs to; None where it only says a side."""
+    if index + 1 < len(stems) and stems[index + 1] in ("corner", "side", "hand", "of"):
+        return None
+    for back in range(1, 7):
+        at = index - back
+        if at < 0 or stems[at] in _MARKS:
+            return index if back == 1 and _bare(stems, index) else None
+        if stems[at] in _TURN_VERBS:
+            return at
+        if back <= 2 and stems[at] in _GO_VERBS and _side_ends(stems, index):
+            return at
+        if stems[at] not in _BETWEEN:
+            return index if back == 1 and stems[at] in (",", "then") and _bare(stems, index) else None
+    return None
+
+
+def _bare(stems: list[str], index: int) -> bool:
+    """ "Left at the light." without a verb."""
+    return index + 1 < len(stems) and stems[index + 1] in ("at", "turn", "on", "onto")
+
+
+def _side_ends(stems: list[str], index: int) -> bool:
+    return index + 1 >= len(stems) or stems[index + 1] in {".", ",", "at", "and", "when", "onto", "on", "then", "down"}
+
+
+def _sentence(stems: list[str], index: int) -> tuple[int, int]:
+    """Words [first, last) of the sentence around a word; the closing mark is its last."""
+    first = index
+    while first > 0 and stems[first - 1] not in _MARKS:
+        first -= 1
+    last = index
+    while last < len(stems) and stems[last] not in _MARKS:
+        last += 1
+    return first, min(last + 1, len(stems))
+
+
+_MOTION = _TURN_VERBS | _GO_VERBS | frozenset(stems_of("pass stop follow through at after start come past once you'll"))
+
+
+def _told_until(stems: list[str], last: int) -> int:
+    """A following sentence that only describes ("KFC is on the corner.") still tells of the same place."""
+    if last < len(stems) and stems[last] not in _MOTION:
+        first, after = _sentence(stems, last)
+        if not (set(stems[first:after]) & (_MOTION - {"at", "after", "through", "past"})):
+            return after
+    return last
+
+
+def _next_begin(stems: list[str], following: Turn, turn: Turn) -> int:
+    """The text of a turn ends, at the latest, where the next one begins."""
+    for at in range(following.first, turn.last, -1):
+        if stems[at] in (",", "then", "and"):
+            return at
+    return following.first

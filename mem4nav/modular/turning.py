@@ -1,0 +1,255 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""What a policy sees of the ways at a crossing: one row of numbers for each way that could be taken."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mem4nav.environment import Observation, angle_between_deg, ways_onward
+from mem4nav.modular.counts import CROSSINGS, LIGHTS, ORDINALS, Count, count_in
+from mem4nav.modular.evidence import Evidence, agreement, closeness, gather, part_of
+from mem4nav.modular.labels import Landmark
+from mem4nav.modular.mentions import MentionFinder
+from mem4nav.modular.phrases import phrases_of
+from mem4nav.modular.subgoals import Instruction, SubGoal
+from mem4nav.modular.track import APART_M, LATEST, Step, Track, nearest_light_m
+
+CUES = (
+    "first", "second", "third", "next", "following", "immediately", "immediate", "end", "block", "t", "fork", "slight",
+    "slightly", "sharp", "veer", "bear", "long", "short", "until", "light", "intersection", "street", "road", "corner",
+    "sidestreet", "here", "soon", "almost", "straight", "through", "pass", "1st", "2nd", "3rd", "go", "head", "way",
+    "one", "two", "ahead", "dead", "curve", "double", "front", "where", "when", "with", "after", "before", "4th",
+)  # fmt: skip
+_NEAR_ENOUGH = 0.4
+_SAME_CROSSING_M = 15.0
+_NEXT_PART = frozenset((".", ";", ",", "and", "then"))
+_OFFSETS = (-2, -1, 0, 1, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A way that may be taken at a crossing.
+
+    Attributes:
+        heading_deg: its compass heading.
+        turn: -1 for the first of the ways, 1 for the last, 0 for the one that is faced.
+    """
+
+    heading_deg: float
+    turn: int
+
+
+def choices(observation: Observation) -> list[Choice]:
+    """The ways that one action and a step forward reach: the leftmost, the one ahead, the rightmost."""
+    onward = ways_onward(observation.ways_deg, observation.back_deg)
+    if len(onward) < 2:
+        return [Choice(observation.heading_deg, 0)]
+    ahead = [Choice(observation.heading_deg, 0)]
+    left = [] if onward[0] == observation.heading_deg else [Choice(onward[0], -1)]
+    right = [] if onward[-1] == observation.heading_deg else [Choice(onward[-1], 1)]
+    return left + ahead + right
+
+
+class TurnFeatures:
+    """The numbers for one instruction on one walk.
+
+    Args:
+        instruction: read.
+        finder: of its mentions.
+        track: the way so far, kept up by the caller.
+        length_prior: whether to tell how much of the longest route is walked.
+    """
+
+    def __init__(
+        self, instruction: Instruction, finder: MentionFinder, track: Track, length_prior: bool = True
+    ) -> None:
+        self._length_prior = length_prior
+        self._instruction = instruction
+        self._finder = finder
+        self._track = track
+        self._stems = [word.stem for word in instruction.words]
+        self._phrases = phrases_of(instruction.text, instruction.words)
+
+    def rows(self, goal: int, since: int, landmarks: Sequence[Landmark]) -> NDArray[np.float32]:
+        """(C, F): the choices at the track's last step.
+
+        Args:
+            goal: the sub-goal that is followed.
+            since: the step at which it began.
+            landmarks: all that are known, in view or recalled.
+        """
+        shared = np.concatenate(
+            [self._counted(goal, since), self._walked(goal, since), self._seen(goal, since, landmarks)]
+        )
+        here = self._track.steps[-1].observation
+        side = self._instruction.goals[goal].side or 1
+        rows = [np.concatenate([self._way(here, choice, side), shared]) for choice in choices(here)]
+        return np.array(rows, np.float32)
+
+    def _way(self, here: Observation, choice: Choice, side: int) -> NDArray[np.float64]:
+        course = self._track.steps[-1].course_deg
+        angle = side * angle_between_deg(course, choice.heading_deg) / 90.0
+        wanted = float(choice.turn * side > 0)
+        against = float(choice.turn * side < 0)
+        angles = [abs(angle_between_deg(course, heading)) for heading in here.ways_deg if heading != here.back_deg]
+        straightest = abs(angle) * 90.0 - min(angles, default=0.0)
+        sides = [side * angle_between_deg(course, heading) for heading in here.ways_deg if heading != here.back_deg]
+        shape = [
+            float(any(40.0 < turn < 160.0 for turn in sides)),
+            float(any(abs(turn) < 35.0 for turn in sides)),
+            float(any(-160.0 < turn < -40.0 for turn in sides)),
+            float(sum(10.0 < turn < 160.0 for turn in sides)),
+        ]
+        return np.array([wanted, against, float(choice.turn == 0), angle, abs(angle), straightest / 90.0, *shape])
+
+    def _counted(self, goal: int, since: int) -> NDArray[np.float64]:
+        """How many lights, crossings and openings were passed, against what the text counts."""
+        own = self._instruction.goals[goal]
+        stems = self._stems[slice(*self._told_here(goal))]
+        begun = self._track.steps[since].walked_m + (APART_M if since else -1.0)
+        # The light of this crossing was in reach a place or two before it.
+        ended = self._track.steps[-1].walked_m - _SAME_CROSSING_M
+        steps = [step for step in self._track.steps[since:-1] if begun < step.walked_m < ended]
+        side = own.side or 1
+        passed = (
+            (sum(step.light for step in steps), count_in(stems, LIGHTS)),
+            (sum(step.crossing or step.light for step in steps), count_in(stems, CROSSINGS)),
+            (sum(opens(step, side) for step in steps), Count(turn_ordinal(self._stems, own), False)),
+        )
+        numbers = [part for number, count in passed for part in (number / 3.0, count.number / 3.0, float(count.beyond))]
+        return np.array(numbers + [one for number, count in passed for one in _offset(count, number + 1)])
+
+    def _told_here(self, goal: int) -> tuple[int, int]:
+        """First and last word of what leads to the turn: not what is told of the place after it."""
+        own = self._instruction.goals[goal]
+        told = self._instruction.goals[goal - 1].end if goal else 0
+        last = min(own.turn_last + 1, len(self._stems))
+        while last < max(own.sentence_end, own.turn_last) and self._stems[last] not in _NEXT_PART:
+            last += 1
+        return min(max(own.begin, told), own.turn_first), last
+
+    def _walked(self, goal: int, since: int) -> NDArray[np.float64]:
+        steps = self._track.steps
+        here = steps[-1]
+        metres = here.walked_m - steps[since].walked_m
+        goals = self._instruction.goals
+        light = nearest_light_m(here.observation)
+        left = len(goals) - 1 - goal
+        bends = [self._track.bend_deg(at) for at in range(max(since + 1, 3), len(steps) - 3)]
+        side = goals[goal].side or 1
+        walked = len(steps) * self._length_prior
+        rest = (LATEST - walked) * self._length_prior
+        return np.array([
+            metres / 200.0, float(metres < 25.0), walked / LATEST, left / 3.0, float(left == 0), float(goal == 0),
+            rest / 15.0 / (left + 1), min(light, 40.0) / 40.0, float(light < 12.0),
+            len(here.observation.ways_deg) / 4.0, max((side * bend for bend in bends), default=0.0) / 90.0,
+        ])  # fmt: skip
+
+    def _seen(self, goal: int, since: int, landmarks: Sequence[Landmark]) -> NDArray[np.float64]:
+        own = self._instruction.goals[goal]
+        here, before = self._closeness(since, landmarks)
+        now = gather(self._instruction, goal, self._finder, landmarks, here)
+        passed = gather(self._instruction, goal, self._finder, landmarks, before)
+        told = self._instruction.goals[goal - 1].end if goal else 0
+        spoken = set(self._stems[max(own.begin, told) : max(own.sentence_end, own.turn_last + 1)])
+        cues = [float(cue in spoken) for cue in CUES]
+        spoken_of = self._spoken_of(goal, self._words_of(landmarks, here), self._words_of(landmarks, before))
+        parts = [now.named, now.kinds, self._fits(now), passed.named, passed.kinds, spoken_of, cues]
+        return np.concatenate(parts)
+
+    def _closeness(self, since: int, landmarks: Sequence[Landmark]) -> tuple[list[float], list[float]]:
+        """Of each landmark to here, and to the way from step ``since`` on but for its end."""
+        steps = self._track.steps
+        way = np.array([step.observation.position_m for step in steps[since:]])
+        if not landmarks:
+            return [], []
+        at = np.array([landmark.position_m for landmark in landmarks])
+        away = np.linalg.norm(at[:, None] - way[None], axis=2)
+        here = [closeness(metres) for metres in away[:, -1]]
+        before = away[:, :-3].min(axis=1, initial=np.inf)
+        return here, [closeness(metres) * (metres < now) for metres, now in zip(before, away[:, -1], strict=True)]
+
+    def _fits(self, evidence: Evidence) -> NDArray[np.float64]:
+        """(2,) whether the landmark at the turn is on the side, and at the corner, that the words say."""
+        if evidence.said is None:
+            return np.zeros(2)
+        mention, landmark = evidence.said
+        here = self._track.steps[-1]
+        east, north = np.subtract(landmark.position_m, here.observation.position_m)
+        bearing = angle_between_deg(here.course_deg, np.degrees(np.arctan2(east, north)))
+        return np.array(agreement(self._instruction, mention, bearing))
+
+    def _spoken_of(self, goal: int, now: set[int], before: set[int]) -> NDArray[np.float64]:
+        """Of the landmarks that the text names on the way, and of those at the turn: near now, passed, neither.
+
+        Args:
+            goal: the sub-goal.
+            now, before: words of the text that name what is near, and what was passed.
+        """
+        numbers = np.zeros((2, 2, 4))
+        for phrase in self._phrases:
+            part = part_of(self._instruction, goal, phrase.first)
+            if part in (1, 2, 3):
+                words = set(range(phrase.first, phrase.last))
+                is_now, was = bool(words & now), bool(words & before)
+                numbers[int(part > 1), int(phrase.named)] += (1.0, is_now, was and not is_now, not (is_now or was))
+        return np.minimum(numbers.reshape(-1), 2.0)
+
+    def _words_of(self, landmarks: Sequence[Landmark], near: Sequence[float]) -> set[int]:
+        """Words of the text that name what is close."""
+        return {
+            word
+            for landmark, close in zip(landmarks, near, strict=True)
+            if close > _NEAR_ENOUGH
+            for mention in self._finder(landmark.label)
+            for word in range(mention.first, mention.last)
+        }
+
+
+def opens(step: Step, side: int) -> bool:
+    """Whether a way leaves from a step's place to this side."""
+    here = step.observation
+    if len(here.ways_deg) < 3:
+        return False
+    return any(
+        40.0 < side * angle_between_deg(step.course_deg, heading) < 160.0
+        for heading in here.ways_deg
+        if heading != here.back_deg
+    )
+
+
+def turn_ordinal(stems: Sequence[str], goal: SubGoal) -> int:
+    """2 for "take the second left" and for "the 2nd right"; 1 for "the next left"; 0 where the turn is not counted."""
+    for stem in stems[goal.turn_first : goal.turn_last + 1]:
+        if stem in ORDINALS:
+            return ORDINALS[stem]
+        if stem in ("next", "immediate"):
+            return 1
+    return 0
+
+
+def _offset(count: Count, reached: int) -> list[float]:
+    """One-hot of how far beyond the counted place one is; all 0 where the text counts nothing."""
+    if not count.number:
+        return [0.0] * len(_OFFSETS)
+    offset = min(max(reached - count.number, _OFFSETS[0]), _OFFSETS[-1])
+    return [float(offset == value) for value in _OFFSETS]
+
+
+def turned(goal: SubGoal, choice: Choice, here: Observation, course_deg: float) -> bool:
+    """Whether leaving a crossing by a choice does the turn that a sub-goal asks for.
+
+    Where the way bends at a T, one already faces the way that the words call a turn.
+    """
+    if not goal.side:
+        return False
+    if choice.turn:
+        return choice.turn == goal.side
+    onward = [angle_between_deg(course_deg, heading) for heading in here.ways_deg if heading != here.back_deg]
+    ahead = angle_between_deg(course_deg, choice.heading_deg)
+    return len(onward) > 1 and goal.side * ahead > 50.0 and min(abs(angle) for angle in onward) > 40.0

@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Following one instruction: where in the text one is, and what the policies see. Training and acting share it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mem4nav.environment import Observation
+from mem4nav.modular.evidence import part_of
+from mem4nav.modular.labels import Landmark, in_view
+from mem4nav.modular.mentions import MentionFinder, Rarity
+from mem4nav.modular.phrases import phrases_of
+from mem4nav.modular.recollection import Recollection
+from mem4nav.modular.stopping import StopFeatures
+from mem4nav.modular.subgoals import read_instruction
+from mem4nav.modular.track import BEND_DEG, BEND_REACH, Track
+from mem4nav.modular.turning import Choice, TurnFeatures, choices
+
+_STOP_PLACES = 28
+_MOST_PHRASES = 12
+
+
+class Walk:
+    """One instruction, and the way walked since it was given.
+
+    Args:
+        text: the instruction.
+        rarity: of words.
+        recollection: what is told and asked; may remember other walks.
+        length_prior: whether the policies see how much of the longest route is walked.
+
+    Attributes:
+        instruction: the text, read.
+        track: the way.
+        goal: the sub-goal that is followed.
+        since: the step of the track at which it began.
+    """
+
+    def __init__(self, text: str, rarity: Rarity, recollection: Recollection, length_prior: bool = True) -> None:
+        self.instruction = read_instruction(text)
+        self.track = Track()
+        self.goal, self.since = 0, 0
+        self._recollection = recollection
+        self._finder = MentionFinder(self.instruction.words, rarity)
+        self._phrases = phrases_of(text, self.instruction.words)
+        self._turning = TurnFeatures(self.instruction, self._finder, self.track, length_prior)
+        self._stopping = StopFeatures(self.instruction, self._finder, self.track, length_prior)
+        self.recalled: tuple[str, ...] = ()
+
+    def arrive(self, observation: Observation) -> None:
+        """Be at the next place."""
+        self.track.arrive(observation)
+        self._recollection.tell(observation)
+        # A street that bends by itself does the turn that the words ask for; it shows a few places later.
+        at = len(self.track.steps) - 1 - BEND_REACH
+        side = self.instruction.goals[self.goal].side
+        if side and at > self.since + 1 and side * self.track.bend_deg(at) > BEND_DEG:
+            self._advance(at)
+
+    def crossing(self) -> list[Choice]:
+        """The ways to choose from here; fewer than two where there is nothing to choose."""
+        here = self.track.steps[-1].observation
+        return choices(here) if len(here.ways_deg) >= 3 else []
+
+    def turn_rows(self) -> NDArray[np.float32]:
+        """(C, F) numbers of the choices at this crossing."""
+        return self._turning.rows(self.goal, self.since, self._landmarks((1, 2, 3)))
+
+    def take(self, choice: Choice) -> None:
+        """Leave the crossing by a choice."""
+        if choice.turn and choice.turn == self.instruction.goals[self.goal].side:
+            self._advance(len(self.track.steps) - 1)
+
+    def stop_places(self) -> range:
+        """The steps of the track that may be picked as the goal: the last ones."""
+        return range(max(0, len(self.track.steps) - _STOP_PLACES), len(self.track.steps))
+
+    def stop_rows(self) -> NDArray[np.float32]:
+        """(P + 1, F) numbers of ``stop_places``, and in the last row of going on."""
+        places = self._stopping.rows(self.goal, self.since, self.stop_places(), self._landmarks((1, 2, 3, 4)))
+        return np.concatenate([places, self._stopping.ahead(self.goal, self.since)])
+
+    def here_row(self) -> NDArray[np.float32]:
+        """(1, F) numbers of stopping here, by what is known now."""
+        last = len(self.track.steps) - 1
+        return self._stopping.rows(self.goal, self.since, range(last, last + 1), self._landmarks((1, 2, 3, 4)))
+
+    def _advance(self, at: int) -> None:
+        self.goal, self.since = min(self.goal + 1, len(self.instruction.goals) - 1), at
+
+    def _landmarks(self, parts: tuple[int, ...]) -> list[Landmark]:
+        """In view, and what memory has for the phrases of the sub-goal; each once."""
+        here = self.track.steps[-1].observation
+        known = {(landmark.label, _cell(landmark)): landmark for landmark in in_view(here)}
+        self.recalled = ()
+        asked: set[tuple[str, ...]] = set()
+        for phrase in self._phrases:
+            stems = tuple(word.stem for word in self.instruction.words[phrase.first : phrase.last])
+            if part_of(self.instruction, self.goal, phrase.first) in parts and stems not in asked:
+                asked.add(stems)
+                found = self._recollection.recall(stems, here.position_m) if len(asked) <= _MOST_PHRASES else []
+                self.recalled += tuple(landmark.label for landmark in found[:1])
+                known |= {(landmark.label, _cell(landmark)): landmark for landmark in found}
+        return list(known.values())
+
+
+def _cell(landmark: Landmark) -> tuple[int, int]:
+    return round(landmark.position_m[0] / 3.0), round(landmark.position_m[1] / 3.0)
