@@ -91,20 +91,17 @@ _JOINTS = (". ", ". ", ". ", ", then ", "; then ", ", and after that ")
 
 def say(clauses: Sequence[Clause], rng: np.random.Generator) -> str:
     """One of the many wordings of an instruction; the same generator gives the same one."""
-    remembering = clauses[0].verb in (Verb.RETURN, Verb.RETURN_TO_START)
-    opening = _one(rng, _OPENINGS) if remembering else ""
-    text = _sentence(opening) + " " if opening else ""
-    said, capital = "", True
+    opening = _one(rng, _OPENINGS) if clauses[0].verb in (Verb.RETURN, Verb.RETURN_TO_START) else ""
+    said = f"{_capital(opening)}. " if opening else ""
     for number, clause in enumerate(clauses):
         part = _clause(clause, rng)
-        joint = "" if number == 0 else _one(rng, _JOINTS)
-        capital = number == 0 or joint == ". "
-        said += joint + (part[0].upper() + part[1:] if capital else part)
-    return f"{text}{said}{'' if said.endswith('?') else '.'}"
+        joint = _one(rng, _JOINTS) if number else ""
+        said += joint + (_capital(part) if joint in ("", ". ") else part)
+    return f"{said}."
 
 
-def _sentence(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}."
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _one(rng: np.random.Generator, choices: Sequence[str]) -> str:
