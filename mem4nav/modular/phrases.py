@@ -53,10 +53,12 @@ def _name_end(text: str, words: tuple[Word, ...], first: int) -> int:
         return first
     last = first + 1
     while last < len(words):
-        joined = words[last].stem in _JOINING and last + 1 < len(words) and text[words[last + 1].start].isupper()
-        if not (text[words[last].start].isupper() or text[words[last].start].isdigit() or joined):
+        ahead = last
+        while ahead < len(words) and ahead < last + 2 and words[ahead].stem in _JOINING:
+            ahead += 1
+        if ahead == len(words) or not (text[words[ahead].start].isupper() or text[words[ahead].start].isdigit()):
             break
-        last += 1
+        last = ahead + 1
     return last
 
 
