@@ -11,9 +11,10 @@ METRES = 111_319.5
 
 
 class Drawing:
-    """Writes OpenStreetMap XML from metres east and north."""
+    """Writes OpenStreetMap XML from metres east and north of a latitude and longitude."""
 
-    def __init__(self) -> None:
+    def __init__(self, lat: float = LAT, lng: float = LNG) -> None:
+        self.lat, self.lng = lat, lng
         self.nodes: dict[tuple[float, float], tuple[int, dict]] = {}
         self.ways: list[str] = []
 
@@ -32,8 +33,8 @@ class Drawing:
 
     def text(self) -> str:
         nodes = [
-            f'<node id="{number}" lat="{LAT + north / METRES:.9f}" '
-            f'lon="{LNG + east / METRES / math.cos(math.radians(LAT)):.9f}">{_tags(tags)}</node>'
+            f'<node id="{number}" lat="{self.lat + north / METRES:.9f}" '
+            f'lon="{self.lng + east / METRES / math.cos(math.radians(self.lat)):.9f}">{_tags(tags)}</node>'
             for (east, north), (number, tags) in self.nodes.items()
         ]
         return "<?xml version='1.0' encoding='UTF-8'?><osm version='0.6'>" + "".join(nodes + self.ways) + "</osm>"
@@ -43,9 +44,9 @@ def _tags(tags: dict) -> str:
     return "".join(f'<tag k="{key}" v="{value}"/>' for key, value in tags.items())
 
 
-def small_town() -> Drawing:
+def small_town(lat: float = LAT, lng: float = LNG) -> Drawing:
     """Long Street from west to east, Side Street north from its middle, two blocks of houses along them."""
-    town = Drawing()
+    town = Drawing(lat, lng)
     town.way((0, 0), (50, 0), (100, 0), highway="residential", name="Long Street", oneway="-1")
     town.way((50, 0), (50, 60), highway="living_street")
     town.way((50, 60), (60, 75), missing=99999, highway="path")

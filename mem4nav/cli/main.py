@@ -28,11 +28,23 @@ COMMANDS = {
     "map": "a stored map: what it holds, its export, pictures of it",
     "view": "a map and the way through it in a browser, or as one HTML file",
     "evaluate": "errors of a trajectory against the truth",
+    "train": "an agent learns from annotated routes",
+    "eval": "an agent follows the instructions of a benchmark, and is scored",
+    "explain": "how an instruction is understood",
     "streets": "a street graph with landmarks from an OpenStreetMap extract of anyone's town",
     "doctor": "what is installed and usable, and what is wrong with a bag",
 }
 
-EXTRAS = {"open3d": "sim", "torch": "nav", "viser": "viz", "rclpy": "ros", "cupy": "gpu", "ray": "cluster"}
+EXTRAS = {
+    "open3d": "sim",
+    "torch": "nav",
+    "viser": "viz",
+    "rclpy": "ros",
+    "cupy": "gpu",
+    "ray": "cluster",
+    "transformers": "nav",
+    "httpx": "nav",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@
 
 from mem4nav.evaluation.predictions import Prediction, read_predictions, write_predictions
 from mem4nav.evaluation.rollout import follow
-from mem4nav.evaluation.summary import score_all, summarise
+from mem4nav.evaluation.summary import report_failures, score_all, summarise, write_scores
 from mem4nav.evaluation.uncertainty import Difference, mean_interval, paired_difference, roc_auc
 from mem4nav.evaluation.workers import Recipe, spread
 
@@ -16,9 +16,11 @@ __all__ = [
     "mean_interval",
     "paired_difference",
     "read_predictions",
+    "report_failures",
     "roc_auc",
     "score_all",
     "spread",
     "summarise",
     "write_predictions",
+    "write_scores",
 ]

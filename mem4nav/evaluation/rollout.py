@@ -38,8 +38,7 @@ def follow(
         _walk(environment, agent, episode, record, last, guide)
     except Exception as error:
         record.error = f"{type(error).__name__}: {error}"
-        _log.warning("episode %s failed after %d actions: %s", episode.id, len(record.actions), record.error)
-        _log.debug("where it failed", exc_info=True)
+        _log.debug("episode %s failed after %d actions", episode.id, len(record.actions), exc_info=True)
     return record
 
 

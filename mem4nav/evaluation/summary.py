@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from mem4nav.errors import EvaluationError
 from mem4nav.evaluation.predictions import Prediction
 from mem4nav.evaluation.uncertainty import mean_interval, roc_auc
 from mem4nav.navigation_metrics import FAILED, Hops, RouteScore, score_route
+from slam.files import write_text
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +41,6 @@ def _score(prediction: Prediction, reference: Sequence[str], hops: Hops) -> Rout
         return score_route(prediction.panos, reference, hops)
     except EvaluationError as error:
         prediction.error = f"cannot be scored: {error}"
-        _log.warning("episode %s %s", prediction.id, prediction.error)
         return FAILED
 
 
@@ -64,9 +67,29 @@ def summarise(predictions: Sequence[Prediction], scores: Sequence[RouteScore], s
     }
 
 
-def score_rows(predictions: Sequence[Prediction], scores: Sequence[RouteScore]) -> list[dict[str, Any]]:
-    """Each episode's id and score, for comparing runs episode by episode."""
-    return [{"id": one.id, **asdict(score)} for one, score in zip(predictions, scores, strict=True)]
+def report_failures(predictions: Sequence[Prediction]) -> None:
+    """Say how many episodes failed, and why the first did.
+
+    Raises:
+        EvaluationError: where all did: then it is not the episodes that are wrong.
+    """
+    failed = [one for one in predictions if one.error]
+    if not failed:
+        return
+    if len(failed) == len(predictions):
+        raise EvaluationError(f"all {len(failed)} episodes failed; the first, {failed[0].id}: {failed[0].error}")
+    text = "%d of %d episodes failed and count as not completed; the first, %s: %s"
+    _log.warning(text, len(failed), len(predictions), failed[0].id, failed[0].error)
+
+
+def write_scores(path: Path, predictions: Sequence[Prediction], scores: Sequence[RouteScore]) -> Path:
+    """Each episode's id and score as one JSON object a line, for comparing runs episode by episode."""
+    rows = [{"id": one.id, **_finite(asdict(score))} for one, score in zip(predictions, scores, strict=True)]
+    return write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _finite(score: dict[str, float]) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in score.items()}
 
 
 def _percent(values: Any) -> float:

@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 
 from mem4nav.errors import EvaluationError
 
-CHUNK = 8
+MOST_IN_A_CHUNK, CHUNKS = 8, 64
 LOCAL = "local"
 
 Job = TypeVar("Job")
@@ -115,4 +115,6 @@ def _on_ray(recipe: Recipe[Job, Result], jobs: Sequence[Job], address: str, work
 
 
 def _chunks(jobs: Sequence[Job]) -> list[Sequence[Job]]:
-    return [jobs[first : first + CHUNK] for first in range(0, len(jobs), CHUNK)]
+    """Short jobs go several at a time; long ones, of which there are few, alone."""
+    size = min(MOST_IN_A_CHUNK, max(1, len(jobs) // CHUNKS))
+    return [jobs[first : first + size] for first in range(0, len(jobs), size)]
