@@ -115,6 +115,7 @@ def test_two_processes_make_the_steps_of_one(tmp_path):
     script = (
         "import sys, numpy, torch; torch.set_num_threads(1)\n"
         "from test_mllm_training import CONFIG, Line, points, train, weights\n"
+        "train(Line(), points(), CONFIG, device='cpu')\n"
         "line = Line(dropout=0.0)\n"
         "losses = train(line, points(), CONFIG, device='cpu')\n"
         "numpy.save(sys.argv[1], numpy.concatenate([losses, weights(line)]))\n"

@@ -20,7 +20,7 @@ from torch import nn
 from mem4nav.backbones.llm import PromptLimits, Transcript, seen_and_remembered
 from mem4nav.backbones.llm_local import context_tokens, load_language_model
 from mem4nav.backbones.remembering import Remembering
-from mem4nav.backbones.training import TrainingConfig, train
+from mem4nav.backbones.training import TrainingConfig, is_first_process, train
 from mem4nav.demonstration import Demonstration
 from mem4nav.environment import Action
 from mem4nav.errors import BackboneError
@@ -85,7 +85,8 @@ def fine_tune(
     tuned = _with_lora(model, lora)
     examples = [tokens for t in written if (tokens := tokens_of(t, tokenizer, context_tokens(model.config)))]
     losses = train(_NextAction(tuned), examples, config, adapter / "checkpoint.safetensors", device)
-    tuned.save_pretrained(str(adapter), safe_serialization=True)
+    if is_first_process():
+        tuned.save_pretrained(str(adapter), safe_serialization=True)
     return losses
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from mem4nav.backbones.mllm import MllmModel
 from mem4nav.backbones.mllm_network import Attention, Mllm, Walks
 from mem4nav.backbones.mllm_walks import Walk, together
-from mem4nav.backbones.training import TrainingConfig, train
+from mem4nav.backbones.training import TrainingConfig, is_first_process, train
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +65,8 @@ def train_mllm(
         if config.epochs:
             logger.info("%s: %d walks, %d epochs", phase, len(walks), config.epochs)
             losses[phase] = train(objective, walks, config, Path(folder) / f"{phase}.safetensors", device)
-    model.save(folder)
+    if is_first_process():
+        model.save(folder)
     return losses
 
 

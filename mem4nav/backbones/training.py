@@ -8,6 +8,7 @@ that any number of processes makes the steps that one would make.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import logging
 import math
@@ -158,6 +159,11 @@ class _Training:
         return np.array_split(order, self._batches)[number].tolist()
 
 
+def is_first_process() -> bool:
+    """Whether this process is the one that writes results."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 def rate(step: int, steps: int, warmup: float) -> float:
     """Share of the learning rate at a step: a straight rise, then half a cosine down to 0."""
     rising = max(1, round(warmup * steps))
@@ -177,9 +183,8 @@ def _processes(device: str | None) -> Iterator[Processes]:
         return
     if chosen.type == "cuda":
         torch.cuda.set_device(chosen)
-    distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-    try:
-        yield Processes(distributed.get_rank(), count, chosen)
-        distributed.barrier()
-    finally:
-        distributed.destroy_process_group()
+    if not distributed.is_initialized():  # once: a group that was left cannot be joined again by the next phase
+        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
+        atexit.register(distributed.destroy_process_group)
+    yield Processes(distributed.get_rank(), count, chosen)
+    distributed.barrier()
