@@ -108,7 +108,7 @@ def test_the_prompt_stays_bounded_and_loses_its_oldest_steps_first():
     assert "earlier steps)" in model.prompts[-1]
 
 
-@pytest.mark.parametrize("instruction", ["", "   \n", "Biegen Sie links ab!", "向左转", "x" * 100_000, "\ud800\x00"])
+@pytest.mark.parametrize("instruction", ["", "   \n", "Tournez à gauche !", "向左转", "x" * 100_000, "\ud800\x00"])
 def test_any_instruction_can_be_begun(instruction):
     agent = agent_with(Says("stop"))
     agent.begin(instruction, on_street(0.0))
