@@ -44,6 +44,8 @@ TOPICS = (
     Topic("orin", "Jetson Orin NX: what kernels and a window of Gaussians ask of it", 120),
     Topic("gpu", "Graphics processor: milliseconds of a rendering and a step", 300),
     Topic("splatting", "Rasteriser of Gaussians: forward and backward on one thread", 400),
+    Topic("memory", "Spatial memory: a million entries, and a few", 1500),
+    Topic("memory_fidelity", "Reversible tokens: what is read from them, and how exactly writes are undone", 1500),
     Topic("soak", "An hour round a loop", 3600, usual=False),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}

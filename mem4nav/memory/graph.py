@@ -264,14 +264,14 @@ class TopologyGraph:
                 self.connect(int(nodes[a]), int(nodes[b]), edge.metres, edge.cost, edge.times)
         return nodes
 
-    def restore(self, nodes: list[tuple], visits: list[tuple], edges: list[tuple]) -> None:
+    def restore(self, nodes: list[tuple], visits: list[tuple], edges: list[tuple], current: int) -> None:
         """Take in what was stored: (name, x, y, z, visits, phi), (node, keyframe, x, y, z), (a, b, Edge's fields)."""
         for name, x, y, z, count, phi in nodes:
             node = self._add(np.array([x, y, z]), np.frombuffer(phi, np.float32), name)
             self.counts[node] = count
         for node, keyframe, *local in visits:
             self._visits.append(1, node=node, keyframe=keyframe, local=local)
-            self.current = node
+        self.current = current
         self.edges = {(a, b): Edge(*rest) for a, b, *rest in edges}
 
     def to_networkx(self) -> networkx.DiGraph:

@@ -19,6 +19,9 @@ _CANDIDATES = 10
 """Long-term memory looks at so many, or four times those asked for, then ranks by place and tells how sure it is."""
 _NOTHING = Recall("none", 0.0)
 
+Scored = tuple[Ids, NDArray[np.float32]]
+"""Numbers of entries, best first, and their cosines."""
+
 
 class Recaller:
     """Asks the parts of a memory in turn.
@@ -44,10 +47,11 @@ class Recaller:
         """See ``Memory.recall``."""
         top = self._config.top if top is None else top
         question, at = self._question(query), None if pose is None else checks.position(pose)
-        found = self._from_short_term(question, at, top)
-        if found.hits and (found.hits[0].cosine >= self._config.sure_cosine or not self._long_term):
-            return found
-        return self._from_long_term(question, at, top, within_m) if self._long_term else _NOTHING
+        if (found := self._from_short_term(question, at, top)) is not None:
+            return self._answer("short-term", *found, top)
+        if not self._long_term:
+            return _NOTHING
+        return self._answer("long-term", *self._from_long_term(question, at, top, within_m), top)
 
     def _question(self, query: ArrayLike | str) -> ByVector | ByLabel:
         if not isinstance(query, str):
@@ -56,20 +60,20 @@ class Recaller:
             return ByVector(self._vector(self._encoder.encode([query])[0]), self._observations)
         return ByLabel(self._observations.labels.likeness(query), self._observations)
 
-    def _from_short_term(self, question: ByVector | ByLabel, at: NDArray[np.float64] | None, top: int) -> Recall:
+    def _from_short_term(self, question: ByVector | ByLabel, at: NDArray[np.float64] | None, top: int) -> Scored | None:
+        """What is nearby, best first; None where that is not sure enough, and long-term memory can be asked."""
         rows = self._short_term.near(at, self._config.near_m)
-        if not len(rows):
-            return _NOTHING
         cosines = question.of_short_term(self._short_term)[rows]
+        if not len(rows) or (self._long_term and cosines.max() < self._config.sure_cosine):
+            return None
         order = np.argsort(-cosines, kind="stable")
-        rows, cosines = rows[order], cosines[order]
-        if cosines[0] >= self._config.sure_cosine:
-            self._short_term.count_hits(rows[:top])
-        return self._answer("short-term", self._short_term.entries[rows], cosines, top)
+        self._short_term.count_hits(rows[order[:top]])
+        return self._short_term.entries[rows[order]], cosines[order]
 
     def _from_long_term(
         self, question: ByVector | ByLabel, at: NDArray[np.float64] | None, top: int, within_m: float | None
-    ) -> Recall:
+    ) -> Scored:
+        """Of all that is remembered, or of one neighbourhood, what is most like it; near ones first among equals."""
         if at is not None and within_m is not None:
             entries = self._observations.within(at, within_m)
             cosines = question.of(entries)
@@ -80,7 +84,7 @@ class Recaller:
             worth = cosines - self._place_weight * (1.0 - np.exp(-away / self._config.place_m))
             order = np.argsort(-worth, kind="stable")
             entries, cosines = entries[order], cosines[order]
-        return self._answer("long-term", entries, cosines, top)
+        return entries, cosines
 
     def _nearest(self, question: ByVector | ByLabel, count: int) -> tuple[NDArray[np.float32], Ids]:
         """Of the entries that are not forgotten, those of highest cosine."""
@@ -104,12 +108,10 @@ class Recaller:
     def _rival(self, entries: Ids, cosines: NDArray[np.float32]) -> float:
         """Best cosine of a candidate that stands for something else than the first; the last one's if none does."""
         labels = self._observations.rows["label"][entries]
-        others = (
-            np.flatnonzero(labels != labels[0])
-            if self._observations.labels.texts[labels[0]]
-            else np.arange(1, len(labels))
-        )
-        return float(cosines[others].max() if len(others) else cosines[-1] if len(cosines) > 1 else 0.0)
+        others = cosines[1:]
+        if self._observations.labels.texts[labels[0]]:  # what has no label stands for itself alone
+            others = cosines[labels != labels[0]]
+        return float(others.max() if len(others) else cosines[-1] if len(cosines) > 1 else 0.0)
 
     def _vector(self, query: ArrayLike) -> NDArray[np.float32]:
         return checks.unit_vectors(np.asarray(query, np.float32)[None], self._config.dimension)[0]

@@ -201,6 +201,7 @@ class Store(NoStore):
             self._put_nodes(graph, [graph.current])
             self._put_visits(graph, len(graph.visits) - 1)
             self._put_edges(graph, [(came_from, graph.current)])
+            self.put("current", graph.current)
 
     def replaced_graph(self, graph: TopologyGraph) -> None:
         """Store the graph anew."""
@@ -210,6 +211,7 @@ class Store(NoStore):
             self._put_nodes(graph, range(len(graph)))
             self._put_visits(graph, 0)
             self._put_edges(graph, list(graph.edges))
+            self.put("current", graph.current)
 
     def _put_nodes(self, graph: TopologyGraph, nodes: Iterable[int]) -> None:
         rows = [
@@ -270,7 +272,7 @@ class Store(NoStore):
     def entries(self) -> NDArray[np.void]:
         """``ENTRY`` of all numbers given, without position and key; what is missing was forgotten."""
         rows = np.zeros(self.get("entries") or 0, ENTRY)
-        rows["forgotten"] = True
+        rows["forgotten"], rows["keyframe"] = True, -1
         cursor = self._db.execute("SELECT id, x, y, z, keyframe, step, label, node, gone FROM entries")
         while some := cursor.fetchmany(_PER_READ):
             values = np.array(some, np.float64)
@@ -294,7 +296,8 @@ class Store(NoStore):
         nodes = self._db.execute("SELECT name, x, y, z, visits, phi FROM nodes ORDER BY id").fetchall()
         visits = self._db.execute("SELECT node, keyframe, x, y, z FROM visits ORDER BY id").fetchall()
         edges = self._db.execute("SELECT a, b, metres, cost, times FROM edges").fetchall()
-        graph.restore(nodes, visits, edges)
+        current = self.get("current")
+        graph.restore(nodes, visits, edges, -1 if current is None else current)
 
     def journal_bytes(self) -> int:
         """What entries and journal take in the database."""

@@ -34,10 +34,10 @@ class TrainingConfig:
         seed: of the reader's first weights.
     """
 
-    steps: int = 320
-    batch: int = 32
-    writes: tuple[int, ...] = (10, 18, 34, 66)
-    rate: float = 2e-3
+    steps: int = 150
+    batch: int = 256
+    writes: tuple[int, ...] = (6, 18, 66)
+    rate: float = 1e-2
     cycle: float = 0.0
     seed: int = 0
 
