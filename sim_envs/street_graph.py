@@ -43,6 +43,7 @@ class StreetGraph:
         positions: (N, 2) metres east and north of the graph's origin.
         links: (from, heading_deg, to) by place name.
         yaws_deg: (N,) compass heading of traffic at each place; where an episode that names no heading begins.
+        origin_deg: latitude and longitude of the origin, for what comes with coordinates of its own.
 
     Raises:
         StreetGraphError: for a name that occurs twice or a link to a place that is not there.
@@ -54,7 +55,9 @@ class StreetGraph:
         positions: NDArray[np.float64],
         links: Sequence[tuple[str, float, str]],
         yaws_deg: Sequence[float] | None = None,
+        origin_deg: tuple[float, float] = (0.0, 0.0),
     ) -> None:
+        self.origin_deg = origin_deg
         self.places = tuple(places)
         self.positions = np.asarray(positions, np.float64).reshape(-1, 2)
         self.yaws_deg = tuple(yaws_deg) if yaws_deg is not None else (0.0,) * len(self.places)

@@ -47,7 +47,7 @@ def endpoint():
 def town(tmp_path_factory):
     """A town's files, and a split of four routes: along Long Street, nowhere, without a word, with far too many."""
     folder = tmp_path_factory.mktemp("town")
-    (folder / "town.osm").write_text(small_town(40.73, -73.99).text(), encoding="utf-8")
+    (folder / "town.osm").write_text(small_town().text(), encoding="utf-8")
     assert main(["streets", str(folder / "town.osm"), "--out", str(folder), "--quiet"]) == 0
     rows = [
         {"id": 1, "instruction": "Walk to the end of the street and stop.", "route": along(folder)},

@@ -85,9 +85,10 @@ def remembering(memory: MemoryMode) -> Remembering:
 
 def _modular(recipe: AgentRecipe) -> Agent:
     from mem4nav.modular.agent import ModularAgent
+    from mem4nav.modular.recollection import MEMORY
 
     model = _modular_model(recipe)
-    memory = open_memory(recipe.memory)
+    memory = open_memory(recipe.memory, MEMORY)
     return ModularAgent(model, memory, turn_around=recipe.turn_around, lost_below=recipe.lost_below)
 
 

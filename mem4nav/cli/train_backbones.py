@@ -8,19 +8,27 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mem4nav.cli.console import Terminal
 from mem4nav.cli.eval_agents import DIMENSION, remembering
+from mem4nav.cli.eval_streets import hops_of
 from mem4nav.cli.metrics_file import peak_rss_mb, versions, write_metrics
 from mem4nav.cli.train import City, LearnerOptions, StreetLessons
 from mem4nav.cli.train_demonstrations import city_lessons, street_lessons
-from mem4nav.environment import Action
+from mem4nav.environment import Action, Episode
 from mem4nav.errors import UsageError
-from mem4nav.memory import MemoryMode, open_memory
+from mem4nav.evaluation import follow
+from mem4nav.memory import MemoryMode
 from mem4nav.modular.lessons import Lesson
+from mem4nav.navigation_metrics import score_route
 from sim_envs.city.navigation import make_tasks
+from sim_envs.street_environment import MOST_ACTIONS, StreetEnvironment
 from sim_envs.touchdown import OsmLandmarks, load_split, load_streets
+
+if TYPE_CHECKING:
+    from mem4nav.modular.agent import ModularAgent
+    from mem4nav.modular.learning import Practise
 
 
 def train_agent(options: LearnerOptions, terminal: Terminal) -> None:
@@ -79,20 +87,38 @@ Learnt = tuple[Path, dict[str, Any]]
 
 
 def _modular(options: LearnerOptions, lessons: Sequence[Lesson]) -> Learnt:
-    from mem4nav.modular.lessons import rows_of
-    from mem4nav.modular.mentions import Rarity
-    from mem4nav.modular.model import ModularModel, Settings
-    from mem4nav.modular.training import FitConfig, fit_halts, fit_stops, fit_turns
-    from mem4nav.modular.words import words_of
+    from mem4nav.modular.learning import learn
+    from mem4nav.modular.model import Settings
 
-    texts = [words_of(lesson.demonstration.instruction) for lesson in lessons]
-    rarity = Rarity.of([word.stem for word in words] for words in texts)
-    prior = not options.no_length_prior
-    rows = rows_of(lessons, open_memory(MemoryMode(options.memory)), rarity, options.seed, prior)
-    turns, stops, halts = (fit(rows, FitConfig(), options.seed) for fit in (fit_turns, fit_stops, fit_halts))
-    settings = Settings(memory=options.memory, length_prior=prior, seed=options.seed, trained_on=training_data(options))
-    path = ModularModel(turns, stops, halts, rarity, settings).save(options.out / "modular.safetensors")
-    return path, {"length_prior": prior, "crossings": len(rows.turns), "stops": len(rows.stops)}
+    settings = Settings(
+        memory=options.memory,
+        length_prior=not options.no_length_prior,
+        retrospect=not isinstance(options, City),
+        seed=options.seed,
+        trained_on=training_data(options),
+    )
+    practise = _practice(options) if isinstance(options, StreetLessons) else None
+    model = learn(lessons, settings, practise)
+    return model.save(options.out / "modular.safetensors"), {
+        "length_prior": settings.length_prior,
+        "halt_at": model.settings.halt_at,
+    }
+
+
+def _practice(options: StreetLessons) -> Practise:
+    """Lets an agent walk the routes by itself."""
+    graph = load_streets(options.data / "touchdown")
+    environment = StreetEnvironment(graph, OsmLandmarks(options.data / "map2seq" / "osm", graph))
+    hops = hops_of(graph)
+
+    def practise(agent: ModularAgent, lesson: Lesson) -> bool:
+        seen = lesson.demonstration.observations
+        episode = Episode("practice", lesson.demonstration.instruction, seen[0].place, seen[0].heading_deg)
+        walked = follow(environment, agent, episode, last=MOST_ACTIONS).panos
+        route = list(dict.fromkeys(observation.place for observation in seen))
+        return bool(walked) and score_route(walked, route, hops).tc > 0.0
+
+    return practise
 
 
 def _llm(options: LearnerOptions, lessons: Sequence[Lesson]) -> Learnt:

@@ -9,6 +9,7 @@ import numpy as np
 from mem4nav.agent import Decision
 from mem4nav.environment import Action, Observation, angle_between_deg, ways_onward
 from mem4nav.memory import Memory
+from mem4nav.modular.confidence import SIGNS
 from mem4nav.modular.errand import Errand, is_errand
 from mem4nav.modular.landmark_words import LandmarkWords
 from mem4nav.modular.model import ModularModel
@@ -31,6 +32,9 @@ class ModularAgent:
             graph to go back by, it decides at each place whether to stop.
         lost_below: confidence under which it says that it is lost, instead of that it has arrived.
         most_actions: after which an episode ends.
+
+    Attributes:
+        signs: what its confidence went by at the last stop, see ``mem4nav.modular.confidence``.
     """
 
     def __init__(
@@ -44,7 +48,8 @@ class ModularAgent:
     ) -> None:
         self._model = model
         self._recollection = Recollection(memory, LandmarkWords(model.rarity))
-        self._turn_around, self._lost_below, self._most_actions = turn_around, lost_below, most_actions
+        self._look_back_at_all = turn_around and model.settings.retrospect
+        self._lost_below, self._most_actions = lost_below, most_actions
         self._restart("")
 
     def begin(self, instruction: str, first: Observation) -> None:
@@ -79,7 +84,9 @@ class ModularAgent:
         self._errand = Errand(text, self._model.rarity, self._recollection) if is_errand(text) else None
         self._place, self._target = "", ""
         self._heading: float | None = None
-        self._sure, self._goal_sure = 1.0, 0.0
+        self._turns: list[float] = []
+        self._stop_chances = (0.0, 0.0)
+        self.signs = np.zeros(len(SIGNS))
 
     def _choose(self) -> None:
         """At a crossing, the way to take."""
@@ -87,21 +94,22 @@ class ModularAgent:
         if len(choices) > 1:
             chances = self._model.turns.pick(self._walk.turn_rows())
             best = int(chances.argmax())
-            self._sure *= float(chances[best])
+            self._turns.append(float(chances[best]))
             self._heading = choices[best].heading_deg
             self._walk.take(choices[best])
 
     def _step(self, observation: Observation) -> Decision:
         heading = observation.heading_deg if self._heading is None else self._heading
-        return self._decide(action_towards(observation, heading), self._sure)
+        return self._decide(action_towards(observation, heading))
 
     def _consider_stop(self, observation: Observation) -> Decision | None:
         left = self._most_actions - observation.steps
-        if self._turn_around and self._recollection.knows_ways:
+        if self._look_back_at_all and self._recollection.knows_ways:
             return self._look_back(observation, left) if left <= _LOOK_BACK + 1 else None
         at_end = self._walk.goal == len(self._walk.instruction.goals) - 1
         sure = float(self._model.halts.judge(self._walk.here_row())[0]) if at_end or left <= _LOOK_BACK else 0.0
-        return self._stop(sure) if sure >= self._model.settings.halt_at or left <= 1 else None
+        self._stop_chances = (sure, 1.0 - sure)
+        return self._stop() if sure >= self._model.settings.halt_at or left <= 1 else None
 
     def _look_back(self, observation: Observation, left: int) -> Decision | None:
         """Pick the place that was the goal; None where that can wait, and more may be seen."""
@@ -115,15 +123,15 @@ class ModularAgent:
         can_wait = needed[best] + (2 if hops[best] else 3) <= left
         if (can_wait and ahead > _SURELY_PASSED) or (ahead > windows[best] and left > 2):
             return None
-        self._goal_sure = float(windows[best])
+        self._stop_chances = (float(windows[best]), ahead)
         self._target = self._walk.track.steps[self._walk.stop_places()[best]].observation.place
         return self._go_back(observation)
 
     def _go_back(self, observation: Observation) -> Decision:
         heading = self._recollection.heading_to(observation, self._target)
         if heading is None:
-            return self._stop(self._goal_sure)
-        return self._decide(action_towards(observation, heading), self._sure)
+            return self._stop()
+        return self._decide(action_towards(observation, heading))
 
     def _run_errand(self, errand: Errand, observation: Observation) -> Decision:
         target = errand.target(observation)
@@ -133,13 +141,20 @@ class ModularAgent:
             errand.leave(observation, observation.heading_deg)
         return Decision(action, self._walk.instruction.text, float(target is not None), errand.recalled)
 
-    def _stop(self, sure: float) -> Decision:
-        confidence = sure * self._sure
+    def _stop(self) -> Decision:
+        walk, turns = self._walk, self._turns
+        met, missed = walk.named_landmarks()
+        self.signs = np.array([
+            np.log(np.maximum(turns, 1e-6)).sum(), min(turns, default=1.0), *self._stop_chances,
+            len(walk.instruction.goals) - 1 - walk.goal, met / max(met + missed, 1), missed,
+            len(walk.instruction.goals),
+        ])  # fmt: skip
+        confidence = self._model.confidence(self.signs)
         return self._decide(Action.STOP, confidence, confidence < self._lost_below)
 
-    def _decide(self, action: Action, confidence: float, lost: bool = False) -> Decision:
-        clause = self._walk.instruction.clause(self._walk.goal)
-        return Decision(action, clause, confidence, self._walk.recalled, lost)
+    def _decide(self, action: Action, confidence: float | None = None, lost: bool = False) -> Decision:
+        sure = float(np.prod(self._turns)) if confidence is None else confidence
+        return Decision(action, self._walk.instruction.clause(self._walk.goal), sure, self._walk.recalled, lost)
 
 
 def action_towards(observation: Observation, heading_deg: float) -> Action:

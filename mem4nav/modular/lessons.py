@@ -51,17 +51,30 @@ class Rows:
     halts: list[tuple[NDArray[np.float32], int]] = field(default_factory=list)
 
 
-def rows_of(lessons: Iterable[Lesson], memory: Memory, rarity: Rarity, seed: int, length_prior: bool = True) -> Rows:
+def rows_of(
+    lessons: Iterable[Lesson], memory: Memory, rarity: Rarity, seed: int, length_prior: bool = True
+) -> list[Rows]:
     """Walk the lessons, each with nothing remembered of the others unless its demonstration says so."""
     rng = np.random.default_rng(seed)
     recollection = Recollection(memory, LandmarkWords(rarity))
-    rows = Rows()
+    rows = []
     for lesson in lessons:
         if not lesson.demonstration.remembers:
             recollection.clear()
         recollection.set_down()
-        _walk(lesson, Walk(lesson.demonstration.instruction, rarity, recollection, length_prior), rows, rng)
+        rows.append(Rows())
+        _walk(lesson, Walk(lesson.demonstration.instruction, rarity, recollection, length_prior), rows[-1], rng)
     return rows
+
+
+def merged(parts: Iterable[Rows]) -> Rows:
+    """The rows of several lessons."""
+    whole = Rows()
+    for part in parts:
+        whole.turns += part.turns
+        whole.stops += part.stops
+        whole.halts += part.halts
+    return whole
 
 
 def _walk(lesson: Lesson, walk: Walk, rows: Rows, rng: np.random.Generator) -> None:

@@ -14,6 +14,7 @@ from safetensors.numpy import save
 
 from mem4nav.errors import BackboneError
 from mem4nav.memory import MemoryMode
+from mem4nav.modular.confidence import Confidence
 from mem4nav.modular.mentions import Rarity
 from mem4nav.modular.policy import Policy
 from slam.files import write_bytes
@@ -28,6 +29,7 @@ class Settings:
     Attributes:
         memory: the mode that it was trained with.
         length_prior: whether the policies see how much of the longest route is walked.
+        retrospect: whether it walks on past the goal to be sure of it, and turns back.
         halt_at: probability from which on it stops where it is, when it cannot turn back.
         seed: of the training.
         trained_on: in words, for results.
@@ -35,6 +37,7 @@ class Settings:
 
     memory: str = MemoryMode.FULL.value
     length_prior: bool = True
+    retrospect: bool = True
     halt_at: float = 0.5
     seed: int = 0
     trained_on: str = ""
@@ -42,17 +45,19 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ModularModel:
-    """The three policies, the words' rarity, and the settings."""
+    """The three policies, how sure they make the agent, the words' rarity, and the settings."""
 
     turns: Policy
     stops: Policy
     halts: Policy
+    confidence: Confidence
     rarity: Rarity
     settings: Settings
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file, aside first and then renamed."""
         tensors = {**self.turns.tensors("turns"), **self.stops.tensors("stops"), **self.halts.tensors("halts")}
+        tensors |= self.confidence.tensors()
         rarity = {"counts": self.rarity.counts, "documents": self.rarity.documents}
         words = {"format": _FORMAT, "settings": json.dumps(asdict(self.settings)), "rarity": json.dumps(rarity)}
         return write_bytes(path, save({name: np.ascontiguousarray(t) for name, t in tensors.items()}, words))
@@ -70,8 +75,9 @@ def load_model(path: str | Path) -> ModularModel:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if words.get("format") != _FORMAT:
             raise BackboneError(f"{path} holds {words.get('format', 'no format')!r}, not {_FORMAT!r}")
-        policies = [Policy.of_tensors(tensors, name) for name in ("turns", "stops", "halts")]
+        turns, stops, halts = [Policy.of_tensors(tensors, name) for name in ("turns", "stops", "halts")]
+        confidence = Confidence.of_tensors(tensors)
         settings, rarity = Settings(**json.loads(words["settings"])), Rarity(**json.loads(words["rarity"]))
     except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
         raise BackboneError(f"cannot read a modular agent from {path}: {error}") from None
-    return ModularModel(*policies, rarity, settings)
+    return ModularModel(turns, stops, halts, confidence, rarity, settings)

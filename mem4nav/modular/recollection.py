@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mem4nav.environment import Observation, angle_between_deg
-from mem4nav.memory import Memory
+from mem4nav.memory import Memory, MemoryConfig
 from mem4nav.modular.labels import Landmark, in_view
-from mem4nav.modular.landmark_words import LandmarkWords
+from mem4nav.modular.landmark_words import DIMENSION, LandmarkWords
 
+MEMORY = MemoryConfig(dimension=DIMENSION, near_m=40.0)
+"""Of the memory that the modular agent is given: landmarks are seen from as far as this."""
 _RECALLED, _RECALLED_AFAR = 6, 24
 _REACH_M = 300.0
 _LEAST_COSINE = 0.25

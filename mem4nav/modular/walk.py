@@ -11,7 +11,7 @@ from mem4nav.environment import Observation
 from mem4nav.modular.evidence import part_of
 from mem4nav.modular.labels import Landmark, in_view
 from mem4nav.modular.mentions import MentionFinder, Rarity
-from mem4nav.modular.phrases import phrases_of
+from mem4nav.modular.phrases import Phrase, phrases_of
 from mem4nav.modular.recollection import Recollection
 from mem4nav.modular.stopping import StopFeatures
 from mem4nav.modular.subgoals import read_instruction
@@ -87,6 +87,21 @@ class Walk:
         last = len(self.track.steps) - 1
         return self._stopping.rows(self.goal, self.since, range(last, last + 1), self._landmarks((1, 2, 3, 4)))
 
+    def named_landmarks(self) -> tuple[int, int]:
+        """Of the names in the text, how many are of landmarks that memory or the view has, and how many are not."""
+        here = self.track.steps[-1].observation
+        met = missed = 0
+        for phrase in self._phrases:
+            if phrase.named:
+                found = [*in_view(here), *self._recollection.recall(self._stems(phrase), here.position_m, True)]
+                spoken = (mention for landmark in found for mention in self._finder(landmark.label))
+                is_met = any(m.named and m.first < phrase.last and phrase.first < m.last for m in spoken)
+                met, missed = met + is_met, missed + (not is_met)
+        return met, missed
+
+    def _stems(self, phrase: Phrase) -> tuple[str, ...]:
+        return tuple(word.stem for word in self.instruction.words[phrase.first : phrase.last])
+
     def _advance(self, at: int) -> None:
         self.goal, self.since = min(self.goal + 1, len(self.instruction.goals) - 1), at
 
@@ -97,7 +112,7 @@ class Walk:
         self.recalled = ()
         asked: set[tuple[str, ...]] = set()
         for phrase in self._phrases:
-            stems = tuple(word.stem for word in self.instruction.words[phrase.first : phrase.last])
+            stems = self._stems(phrase)
             if part_of(self.instruction, self.goal, phrase.first) in parts and stems not in asked:
                 asked.add(stems)
                 found = self._recollection.recall(stems, here.position_m) if len(asked) <= _MOST_PHRASES else []

@@ -44,9 +44,10 @@ class OsmLandmarks:
         self._tags = {name: (main_category(tags), tags) for name, tags in pois.items()}
         self._graph = graph
         self._seen: dict[int, tuple[Sighting, ...]] = {}
-        self._links = _by_node(links)
+        self._links = _by_node(links, graph.origin_deg)
         self._names = [name for name, *_ in nodes]
-        self._tree = cKDTree(to_metres(np.array([node[1:] for node in nodes], np.float64).reshape(-1, 2)))
+        at = np.array([node[1:] for node in nodes], np.float64).reshape(-1, 2)
+        self._tree = cKDTree(to_metres(at, graph.origin_deg))
 
     def sightings(self, number: int) -> tuple[Sighting, ...]:
         """What is visible from a panorama, nearest first."""
@@ -77,8 +78,10 @@ def main_category(tags: Mapping[str, str]) -> str:
     return next((tags[key] for key in _MAIN_TAGS if key in tags), "")
 
 
-def _by_node(links: list[tuple[str, float, float, str]]) -> dict[str, list[tuple[str, NDArray[np.float64]]]]:
-    points = to_metres(np.array([link[1:3] for link in links], np.float64).reshape(-1, 2))
+def _by_node(
+    links: list[tuple[str, float, float, str]], origin_deg: tuple[float, float]
+) -> dict[str, list[tuple[str, NDArray[np.float64]]]]:
+    points = to_metres(np.array([link[1:3] for link in links], np.float64).reshape(-1, 2), origin_deg)
     by_node: dict[str, list[tuple[str, NDArray[np.float64]]]] = {}
     for (node, _, _, name), point in zip(links, points, strict=True):
         by_node.setdefault(node, []).append((name, point))

@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 from sim_envs.errors import StreetGraphError
 from sim_envs.street_graph import StreetGraph
 
-ORIGIN = (40.73, -73.99)
-"""Latitude and longitude that positions are metres from: the middle of the Touchdown area."""
 _METRES_A_DEGREE = 111_319.5
 T = TypeVar("T")
 
 
 def load_streets(folder: str | Path) -> StreetGraph:
-    """The graph of a folder that holds nodes.txt and links.txt.
+    """The graph of a folder that holds nodes.txt and links.txt; its origin is the middle of its places.
 
     Raises:
         StreetGraphError: for a missing file, or a line that cannot be read (with its number).
@@ -29,14 +27,18 @@ def load_streets(folder: str | Path) -> StreetGraph:
     folder = Path(folder)
     nodes = read_lines(folder / "nodes.txt", _node)
     links = read_lines(folder / "links.txt", _link)
-    positions = to_metres(np.array([(lat, lng) for _, _, lat, lng in nodes], np.float64).reshape(-1, 2))
-    return StreetGraph([name for name, *_ in nodes], positions, links, [yaw for _, yaw, _, _ in nodes])
+    if not nodes:
+        raise StreetGraphError(f"{folder / 'nodes.txt'} holds no places")
+    lat_lng = np.array([(lat, lng) for _, _, lat, lng in nodes], np.float64)
+    origin = (float(lat_lng[:, 0].mean()), float(lat_lng[:, 1].mean()))
+    yaws = [yaw for _, yaw, _, _ in nodes]
+    return StreetGraph([name for name, *_ in nodes], to_metres(lat_lng, origin), links, yaws, origin)
 
 
-def to_metres(lat_lng: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 2) latitude and longitude to (N, 2) metres east and north of ORIGIN, on a plane tangent there."""
-    north = (lat_lng[:, 0] - ORIGIN[0]) * _METRES_A_DEGREE
-    east = (lat_lng[:, 1] - ORIGIN[1]) * _METRES_A_DEGREE * np.cos(np.radians(ORIGIN[0]))
+def to_metres(lat_lng: NDArray[np.float64], origin: tuple[float, float]) -> NDArray[np.float64]:
+    """(N, 2) latitude and longitude to (N, 2) metres east and north of an origin, on a plane tangent there."""
+    north = (lat_lng[:, 0] - origin[0]) * _METRES_A_DEGREE
+    east = (lat_lng[:, 1] - origin[1]) * _METRES_A_DEGREE * np.cos(np.radians(origin[0]))
     return np.stack([east, north], axis=1)
 
 

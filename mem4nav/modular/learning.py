@@ -1,0 +1,83 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""From lessons to a model: policies on all of them, and what is chosen on lessons that the policies did not see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from mem4nav.memory import MemoryMode, open_memory
+from mem4nav.modular.agent import ModularAgent
+from mem4nav.modular.confidence import Confidence, fit_confidence
+from mem4nav.modular.lessons import Lesson, Rows, merged, rows_of
+from mem4nav.modular.mentions import Rarity
+from mem4nav.modular.model import ModularModel, Settings
+from mem4nav.modular.policy import Policy
+from mem4nav.modular.recollection import MEMORY
+from mem4nav.modular.training import FitConfig, fit_halts, fit_stops, fit_turns
+from mem4nav.modular.words import words_of
+
+_THRESHOLDS = np.arange(0.2, 0.8, 0.025)
+_NEVER = 99
+
+Practise = Callable[[ModularAgent, Lesson], bool]
+"""Lets an agent walk the route of a lesson by itself; whether it ended right."""
+
+
+def learn(
+    lessons: Sequence[Lesson], settings: Settings, practise: Practise | None = None, config: FitConfig | None = None
+) -> ModularModel:
+    """Fit everything.
+
+    Each half of the lessons is kept from a pair of policies, on which the threshold for stopping and the confidence
+    are then chosen; the policies that are kept learn from all.
+
+    Args:
+        lessons: demonstrations, and what lies behind their goals.
+        settings: with the mode of memory and the seed; ``halt_at`` is chosen here.
+        practise: without it the confidence goes by the policies alone.
+        config: how the policies are fitted.
+    """
+    config = config or FitConfig()
+    texts = [words_of(lesson.demonstration.instruction) for lesson in lessons]
+    rarity = Rarity.of([word.stem for word in words] for words in texts)
+    memory = open_memory(MemoryMode(settings.memory), MEMORY)
+    rows = rows_of(lessons, memory, rarity, settings.seed, settings.length_prior)
+    signs, right, stopped = [], [], []
+    for half in range(2):
+        model = _fitted(merged(rows[1 - half :: 2]), rarity, settings, config)
+        held = range(half, len(lessons), 2)
+        stopped += [_halt_hops(model.halts, rows[number]) for number in held]
+        agent = ModularAgent(model, memory)
+        if practise is not None:
+            for number in held:
+                agent.forget()
+                right.append(practise(agent, lessons[number]))
+                signs.append(agent.signs)
+    model = _fitted(merged(rows), rarity, replace(settings, halt_at=_best_threshold(stopped)), config)
+    return replace(model, confidence=fit_confidence(np.array(signs), np.array(right))) if signs else model
+
+
+def _fitted(rows: Rows, rarity: Rarity, settings: Settings, config: FitConfig) -> ModularModel:
+    turns, stops, halts = (fit(rows, config, settings.seed) for fit in (fit_turns, fit_stops, fit_halts))
+    return ModularModel(turns, stops, halts, Confidence.untrained(), rarity, settings)
+
+
+def _halt_hops(halts: Policy, rows: Rows) -> list[int]:
+    """For each threshold, how many hops from the goal one would stop; far where one never would."""
+    if not rows.halts:
+        return [_NEVER] * len(_THRESHOLDS)
+    sure = halts.judge(np.array([row for row, _ in rows.halts]))
+    hops = [hops for _, hops in rows.halts]
+    over = sure[None] >= _THRESHOLDS[:, None]
+    return [
+        hops[int(first)] if any_over else _NEVER for first, any_over in zip(over.argmax(1), over.any(1), strict=True)
+    ]
+
+
+def _best_threshold(stopped: Sequence[Sequence[int]]) -> float:
+    near = (np.abs(np.array(stopped)) <= 1).mean(axis=0)
+    return float(_THRESHOLDS[int(near.argmax())])
