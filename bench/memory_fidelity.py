@@ -61,7 +61,7 @@ def _networks() -> list[tuple[str, TrainingConfig | None]]:
     return [
         ("untrained", None),
         ("reconstruction", TrainingConfig()),
-        ("reconstruction and cycle", TrainingConfig(cycle=1.0)),
+        ("reconstruction and cycle", TrainingConfig(cycle=0.1)),
     ]
 
 

@@ -88,7 +88,7 @@ def test_training_makes_the_last_write_readable_and_the_cycle_tighter():
     def sample(places, writes):
         return torch.nn.functional.normalize(torch.randn(places, writes, D, generator=dice), dim=-1)
 
-    config, held_out = TrainingConfig(steps=60, writes=(2,), cycle=0.5), sample(64, 2)
+    config, held_out = TrainingConfig(steps=100, writes=(2,), cycle=0.1), sample(64, 2)
     network, untrained = (Reversible(ReversibleConfig(D, depth=2), seed=1) for _ in range(2))
     reader = train(network, sample, config)
     with torch.no_grad():
