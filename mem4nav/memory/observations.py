@@ -35,6 +35,9 @@ node: the topology graph's current one when it was written, -1 before the first.
 
 Ids = NDArray[np.int64]
 
+_AT_ONCE = 4096
+"""Rows handled in one go: a million vectors at once would be a second copy of them."""
+
 
 class Observations:
     """Entries numbered from 0 in the order of their writing; a forgotten entry's number is not given again.
@@ -109,10 +112,13 @@ class Observations:
     def _in_map(
         keyframes: NDArray[np.int64], local: NDArray[np.float64], poses: Mapping[int, NDArray[np.float64]]
     ) -> NDArray[np.float64]:
-        positions = local.copy()
-        for keyframe in np.unique(keyframes[keyframes >= 0]):
-            rows, T = keyframes == keyframe, poses[int(keyframe)]
-            positions[rows] = local[rows] @ T[:3, :3].T + T[:3, 3]
+        known, which = np.unique(keyframes, return_inverse=True)
+        T = np.stack([np.eye(4), *(poses[k] if k >= 0 else np.eye(4) for k in known.tolist())])[1:]
+        positions = np.empty(local.shape)
+        for first in range(0, len(local), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
+            of = T[which[some]]
+            positions[some] = np.einsum("nij,nj->ni", of[:, :3, :3], local[some]) + of[:, :3, 3]
         return positions
 
     # what there is
@@ -154,8 +160,8 @@ class Observations:
         codes, cell = np.unique(self.rows["key"][alive] >> np.uint64(3 * level), return_inverse=True)
         sums = np.zeros((len(codes), self.dimension))
         labels = [Counter() for _ in codes]
-        for first in range(0, len(alive), 4096):  # in pieces: a million vectors at once would be a second copy of them
-            some = slice(first, first + 4096)
+        for first in range(0, len(alive), _AT_ONCE):
+            some = slice(first, first + _AT_ONCE)
             np.add.at(sums, cell[some], self.vectors.get(alive[some]))
             for number, label in zip(cell[some], self.rows["label"][alive[some]], strict=True):
                 labels[number][self.labels.texts[label]] += 1
