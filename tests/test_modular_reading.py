@@ -105,3 +105,24 @@ def test_an_errand_names_a_place_and_no_way():
     assert is_errand(read_instruction("Go back to the bank."))
     assert not is_errand(read_instruction("Go back to the light and turn left."))
     assert not is_errand(read_instruction("Go straight through two lights and stop."))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Take the left side street.", [LEFT]),
+        ("Turn on the right sidestreet and stop.", [RIGHT]),
+        ("Pass the school on the right side. Stop.", []),
+        ("There is a street to the left. Turn there and stop.", [LEFT]),
+        ("Take the first available right.", [RIGHT]),
+    ],
+)
+def test_side_streets_are_turned_into(text: str, expected: list[int]):
+    assert sides(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text", ["through two lights and left at the third", "through two lights, left at the next one"]
+)
+def test_what_was_counted_before_need_not_be_named_again(text: str):
+    assert count_in([word.stem for word in words_of(text)], LIGHTS).number == 3

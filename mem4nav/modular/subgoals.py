@@ -17,10 +17,14 @@ _BETWEEN = frozenset(
     stems_of(
         "a an another the your that to immediate immediately quick slight sharp hard first second third fourth next "
         "1st 2nd 3rd 4th slightly one more directly this again very soft easy only last quickly then and wide final "
-        "big fifth 5th small left right here there"
+        "big fifth 5th small left right here there available possible double "
+        "on onto"
     )
 )
 _MARKS = frozenset(".;:!?")
+_SIDES = {"left": LEFT, "right": RIGHT}
+_TURNED_INTO = frozenset(("street", "sidestreet", "road", "fork", "intersection"))
+_TOLD_BEFORE = 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +99,10 @@ def read_instruction(text: str) -> Instruction:
 def _turns(stems: list[str]) -> list[Turn]:
     turns: list[Turn] = []
     for index, word in enumerate(stems):
+        if word == "turn" and stems[index + 1 : index + 2] and stems[index + 1] in ("here", "there", "into", "down"):
+            side = 0 if _SIDES.keys() & set(stems[index : index + 5]) else _side_of_street(stems, index)
+            if side:
+                turns.append(Turn(index, index + 1, side))
         if word in ("left", "right"):
             first = _turn_begin(stems, index)
             if first is not None and not (turns and first <= turns[-1].last):
@@ -105,19 +113,33 @@ def _turns(stems: list[str]) -> list[Turn]:
 
 def _turn_begin(stems: list[str], index: int) -> int | None:
     """First word of the turn that "left" or "right" at ``index`` belongs to; None where it only says a side."""
-    if index + 1 < len(stems) and stems[index + 1] in ("corner", "side", "hand", "of"):
+    if index + 1 < len(stems) and stems[index + 1] in ("corner", "side", "hand", "of") and not _street(stems, index):
         return None
     for back in range(1, 7):
         at = index - back
         if at < 0 or stems[at] in _MARKS:
             return index if back == 1 and _bare(stems, index) else None
         if stems[at] in _TURN_VERBS:
-            return at
+            return at if _street(stems, index) or not {"on", "onto"} & set(stems[at:index]) else None
         if back <= 2 and stems[at] in _GO_VERBS and _side_ends(stems, index):
             return at
         if stems[at] not in _BETWEEN:
             return index if back == 1 and stems[at] in (",", "then") and _bare(stems, index) else None
     return None
+
+
+def _street(stems: list[str], index: int) -> bool:
+    """ "Take the left side street": the side is that of a street."""
+    after = stems[index + 1 : index + 3]
+    return after[:1] in (["sidestreet"], ["street"], ["fork"]) or after == ["side", "street"]
+
+
+def _side_of_street(stems: list[str], index: int) -> int:
+    """ "There is a street to the left. Turn there": the side that was told last, of something to turn into."""
+    for at in range(index - 1, max(index - _TOLD_BEFORE, -1), -1):
+        if stems[at] in _SIDES and set(stems[max(0, at - 6) : at + 4]) & _TURNED_INTO:
+            return _SIDES[stems[at]]
+    return 0
 
 
 def _bare(stems: list[str], index: int) -> bool:
