@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""``mem4nav demo``: what the stack does so far, on the embedded town."""
+"""``mem4nav demo``: what the stack does so far, in embedded towns."""
 
 from __future__ import annotations
 
@@ -29,6 +29,8 @@ def demo(
 ) -> None:
     """Simulate a drive through a town with LiDAR, IMU and a camera, replay it, and write a report.
 
+    It ends with instructions that an agent with a memory follows in another town, always the same.
+
     Args:
         out: gets the bag, report.html, map/, map.png, metrics.json, the trajectories, config.yaml and log.txt.
         seed: of the town and of the drive.
@@ -37,18 +39,25 @@ def demo(
     """
     if length < 50.0:
         raise UsageError(f"--length {length:g}: the shortest way round a block is 50 m or more")
+    from mem4nav.cli.demo_episode import walk_episode
     from mem4nav.cli.replay_run import JudgedMapping, ReplayConfig, run
+    from mem4nav.cli.report import Chapter
+    from mem4nav.cli.report_episode import episode_section
     from sim_envs.city import CameraConfig, CityConfig, DriveConfig, make_city, simulate_drive
     from slam.io.opening import open_recording
 
     terminal = Terminal(quiet)
     with terminal.progress():
+        with terminal.task("following instructions", None):
+            episode = walk_episode()
+        last = Chapter(episode_section(episode), {"episode": episode.metrics()})
         with terminal.task("building the town", None):
             config = DriveConfig(seed=seed, length_m=length, cameras=(CameraConfig(**PICTURES),))
             drive = simulate_drive(make_city(CityConfig(seed=seed)), config)
         bag = _record(drive, out / "bag", terminal)
         settings = ReplayConfig(mapping=JudgedMapping(scale=1.0))  # the pictures are small already
-        run(open_recording(bag), settings, out, terminal, title=f"A drive through town {seed}")
+        run(open_recording(bag), settings, out, terminal, title=f"A drive through town {seed}", last=last)
+    terminal.say(f"then, in another town: {episode.verdict}")
 
 
 def _record(drive: SimulatedDrive, bag: Path, terminal: Terminal) -> Path:

@@ -13,7 +13,7 @@ from mem4nav.cli.console import Terminal
 from mem4nav.cli.metrics_file import write_metrics
 from mem4nav.cli.replay_map import Start, keep, spool
 from mem4nav.cli.replay_metrics import headline, map_metrics, replay_metrics
-from mem4nav.cli.report import Story, map_png, write_report
+from mem4nav.cli.report import Chapter, Story, map_png, write_report
 from mem4nav.cli.truth import Truth
 from slam.config import dump, dump_yaml
 from slam.errors import TrajectoryError
@@ -75,6 +75,7 @@ def run(
     use_imu: bool = True,
     use_camera: bool = True,
     keep_map: bool = True,
+    last: Chapter | None = None,
 ) -> dict[str, Any]:
     """Replay, judge, and store trajectories, metrics, configuration, log, map and report in ``out``.
 
@@ -82,6 +83,7 @@ def run(
         truth: else what the recording itself holds.
         use_camera: False leaves pictures out.
         keep_map: False stores no map, and fits none to pictures.
+        last: what else the report and metrics.json tell.
 
     Returns:
         what metrics.json holds.
@@ -89,7 +91,7 @@ def run(
     Raises:
         TrajectoryError: when the truth that was asked for does not fit; the results are stored all the same.
     """
-    window = window or Window()
+    window, last = window or Window(), last or Chapter()
     out.mkdir(parents=True, exist_ok=True)
     with spool(out / "spool", keep_map) as regions, _progress(terminal, recording, window) as advance:
         start_map = start.map(settings.odometry.map, settings.mapping.map, regions) if start else None
@@ -108,10 +110,11 @@ def run(
         _write_ways(out, result)
         map_bytes = keep(out / "map", result, start_map) if keep_map else None
     evaluation, misfit, source = _judge(result, truth, recording)
-    metrics = replay_metrics(result, evaluation, source) | map_metrics(result, map_bytes)
+    metrics = replay_metrics(result, evaluation, source) | map_metrics(result, map_bytes) | last.metrics
     notes = [*recording.notes, f"extrinsics from {recording.calibration.source}", *result.log]
     notes += [f"no comparison with the truth: {misfit}"] if misfit else []
-    story = Story(title or recording.name, headline(metrics), result, evaluation, metrics, dump_yaml(settings), notes)
+    verdict, config = headline(metrics), dump_yaml(settings)
+    story = Story(title or recording.name, verdict, result, evaluation, metrics, config, notes, last)
     _store(out, story, settings, map_png(result) if keep_map else None)
     terminal.say(f"{story.title}: {story.verdict}")
     terminal.say(f"results in {out}: report.html, trajectory.tum, metrics.json")

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -35,6 +35,14 @@ FIT_CAPTION = "Distance of matched points to their planes (RMS), and their share
 
 
 @dataclass(frozen=True, slots=True)
+class Chapter:
+    """What a report tells besides the replay: HTML, and what of it goes into metrics.json."""
+
+    html: str = ""
+    metrics: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """What a report tells.
 
@@ -46,6 +54,7 @@ class Story:
         metrics: as in metrics.json.
         configuration: the resolved one, as YAML.
         notes: the log, a line each.
+        last: what else there is to tell.
     """
 
     title: str
@@ -55,6 +64,7 @@ class Story:
     metrics: dict[str, Any]
     configuration: str
     notes: list[str]
+    last: Chapter = Chapter()
 
 
 def map_png(result: ReplayResult) -> bytes | None:
@@ -76,7 +86,7 @@ def render(story: Story, picture_of_map: bytes | None = None) -> str:
     parts = [_header(story), _tiles(story.metrics)]
     if story.result.results:
         parts += ['<div class="grid">', *_figures(story, picture_of_map), _health(story), "</div>"]
-    parts.append(_folded(story))
+    parts += [story.last.html, _folded(story)]
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

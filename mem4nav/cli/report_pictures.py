@@ -105,13 +105,14 @@ def _pair(pair: Pair, psnr_db: dict[int, float], first_ns: int) -> str:
     if np.isfinite(psnr_db.get(stamp_ns, np.nan)):
         said += f", {psnr_db[stamp_ns]:.1f} dB"
     kind = "stacked" if picture.shape[1] > WIDE * picture.shape[0] else "beside"
-    images = _image(picture, f"picture at {said}") + _image(rendering, "what the map shows")
+    images = image(picture, f"picture at {said}") + image(rendering, "what the map shows")
     return f'<div class="pair"><div class="{kind}">{images}</div><span class="muted">{said}</span></div>'
 
 
-def _image(pixels: NDArray[np.uint8], said: str) -> str:
-    image = Image.fromarray(pixels)
-    image.thumbnail((WIDEST_PX, WIDEST_PX), Image.Resampling.LANCZOS)
+def image(pixels: NDArray[np.uint8], said: str) -> str:
+    """(H, W, 3) pixels as an img with ``said`` as its text."""
+    shown = Image.fromarray(pixels)
+    shown.thumbnail((WIDEST_PX, WIDEST_PX), Image.Resampling.LANCZOS)
     packed = io.BytesIO()
-    image.save(packed, "JPEG", quality=QUALITY)
+    shown.save(packed, "JPEG", quality=QUALITY)
     return f'<img alt="{said}" src="data:image/jpeg;base64,{base64.b64encode(packed.getvalue()).decode()}">'

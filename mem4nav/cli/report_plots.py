@@ -93,7 +93,7 @@ def top_view(estimate: Trajectory, states: Sequence[State], truth: Trajectory | 
         axes.set_aspect("equal", adjustable="datalim")
         axes.set_xlabel("x, m")
         axes.set_ylabel("y, m")
-        _legend_above(axes)
+        legend_above(axes)
     return drawing.svg
 
 
@@ -138,7 +138,7 @@ def timing(results: Sequence[ScanResult]) -> str:
         above = int(np.sum(wall > top))
         _from_zero(axes, "time, s" + (f" ({above} above the picture)" if above else ""), "time a scan, ms")
         axes.set_ylim(0.0, top)
-        _legend_above(axes)
+        legend_above(axes)
     return drawing.svg
 
 
@@ -177,7 +177,7 @@ def held_out(scores: Sequence[ViewScore], first_ns: int) -> str:
         other.set_ylabel("error of the depth, cm", color=AMBER)
         _from_zero(drawing.axes, "time, s", "PSNR, dB")
         drawing.axes.yaxis.label.set_color(BLUE)
-        _legend_above(drawing.axes)
+        legend_above(drawing.axes)
     return drawing.svg
 
 
@@ -190,7 +190,7 @@ def evaluation_png(evaluation: Evaluation) -> bytes:
         above.plot(*_thin_path(evaluation.estimate.positions), color=BLUE, linewidth=1.3, label="estimate, aligned")
         above.set_aspect("equal", adjustable="datalim")
         above.set(xlabel="x, m", ylabel="y, m")
-        _legend_above(above)
+        legend_above(above)
         _draw_position_error(beside, evaluation)
         packed = io.BytesIO()
         figure.savefig(packed, format="png", metadata={"Software": None})
@@ -249,7 +249,8 @@ def _mark_ends(axes: Axes, positions: NDArray[np.float64]) -> None:
         axes.plot(*positions[index, :2], "o", markersize=5.5, color=INK, markerfacecolor=face, label=name)
 
 
-def _legend_above(axes: Axes) -> None:
+def legend_above(axes: Axes) -> None:
+    """The legend in a row over the axes."""
     axes.legend(
         loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=6, borderaxespad=0.2, columnspacing=1.0, handletextpad=0.5
     )
