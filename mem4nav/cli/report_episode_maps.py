@@ -15,7 +15,7 @@ from mem4nav.cli.report_plots import AMBER, BLUE, INK, MUTED, TRUTH, chart, lege
 from sim_envs.city.navigation import LegKind
 from sim_envs.city.navigation.town import Town
 
-LEG_COLORS = ("#8896a5", BLUE, "#3f9470", AMBER, "#8d5a97")
+LEG_COLORS = ("#8d5a97", BLUE, "#3f9470", AMBER)
 ASIDE_M = 1.6
 """Ways along the same street are drawn so far beside each other."""
 _KINDS = {LegKind.GUIDED: "led", LegKind.DIRECTIONS: "directions", LegKind.MEMORY: "from memory"}
