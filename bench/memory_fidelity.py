@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from bench.places import ROOT
 from bench.rows import Report
-from mem4nav.memory.reversible import Reversible, ReversibleConfig, Written, fixed, floating
-from mem4nav.memory.training import AGES, Reader, TrainingConfig, cycle_loss, tokens, train
+from mem4nav.memory.reversible import Reversible, ReversibleConfig, Written, fixed, floating, turned
+from mem4nav.memory.training import Reader, TrainingConfig, cycle_loss, tokens, train
 
-DIMENSION = 64
+AGES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+"""k: 1 is the last write."""
+DIMENSION, DEPTH = 64, 3
 CLUSTERS = 256
 SPREAD = 0.5
 FITTED_ON, JUDGED_ON, RIDGE = 6000, 1000, 1e-2
@@ -27,21 +29,24 @@ PLOT = ROOT / "docs" / "memory_fidelity.png"
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Of one network, for each age: mean cosine and median rank (1 is best) of what is read; cosine of the unrolled R^-1."""
+    """Of one network and one reader, for each age: mean cosine and median rank (1 is best) of what is read."""
 
     name: str
     cosine: NDArray[np.float64]
     rank: NDArray[np.float64]
-    unrolled: NDArray[np.float64] = field(default_factory=lambda: np.full(len(AGES), np.nan))
 
 
 def main() -> None:
     torch.set_num_threads(1)
     report = Report("memory_fidelity")
-    found = [_judged(report, name, config) for name, config in _networks()]
+    found, unrolled = [_linear_reservoir()], []
+    for name, config, frozen in _networks():
+        fidelities, cosines = _judged(report, name, config, frozen)
+        found += fidelities
+        unrolled.append([name, *(f"{c:.2f}" for c in cosines)])
     report.table(
         f"v of k writes ago from theta alone, {DIMENSION} numbers: cosine (median rank among {JUDGED_ON:,})",
-        ["network", *(f"k = {k}" for k in AGES), "sum of squares"],
+        ["network, reader", *(f"k = {k}" for k in AGES), "sum of squares"],
         [
             [f.name, *(f"{c:.2f} ({r:.0f})" for c, r in zip(f.cosine, f.rank, strict=True)), f"{_capacity(f):.2f}"]
             for f in found
@@ -50,18 +55,19 @@ def main() -> None:
     report.table(
         "The same by running R backwards k times from theta, with r guessed from theta each time: cosine",
         ["network", *(f"k = {k}" for k in AGES)],
-        [[f.name, *(f"{c:.2f}" for c in f.unrolled)] for f in found if np.isfinite(f.unrolled).all()],
+        unrolled,
     )
     _plot(found)
     _undone(report)
     report.save()
 
 
-def _networks() -> list[tuple[str, TrainingConfig | None]]:
+def _networks() -> list[tuple[str, TrainingConfig, bool]]:
+    """Name, training, and whether it is of the reader alone."""
     return [
-        ("untrained", None),
-        ("reconstruction", TrainingConfig()),
-        ("reconstruction and cycle", TrainingConfig(cycle=0.1)),
+        ("untrained R", TrainingConfig(), True),
+        ("R trained to be read", TrainingConfig(), False),
+        ("R trained with the cycle too", TrainingConfig(cycle=0.1), False),
     ]
 
 
@@ -80,24 +86,50 @@ def sampler(seed: int) -> Callable[[int, int], torch.Tensor]:
     return sample
 
 
-def _judged(report: Report, name: str, config: TrainingConfig | None) -> Fidelity:
-    network = Reversible(ReversibleConfig(DIMENSION), seed=0)
+def _judged(
+    report: Report, name: str, config: TrainingConfig, frozen: bool
+) -> tuple[list[Fidelity], NDArray[np.float64]]:
+    """By a linear reader for each age, and by the reader that was trained; and R run backwards."""
+    network = Reversible(ReversibleConfig(DIMENSION, DEPTH), seed=0).requires_grad_(not frozen)
     began = time.process_time()
-    reader = train(network, sampler(7), config) if config else None
+    reader = train(network, sampler(7), config)
     seconds = time.process_time() - began
     with torch.no_grad():
-        sequences = sampler(11)(FITTED_ON + JUDGED_ON, AGES[-1] + 8)
+        sequences = _judging()
         theta = tokens(network, sequences)
-        last = theta[:, -1].numpy().astype(np.float64)
-        cosine, rank = zip(*(_read(last, sequences[:, -k].numpy()) for k in AGES), strict=True)
-        found = Fidelity(name, np.array(cosine), np.array(rank))
-        measured = f"largest number of theta {theta.abs().max():.1f}, bound {16 * network.config.depth}"
-        if reader is not None:
-            cycle = float(cycle_loss(network, reader, theta[FITTED_ON:, -8:], sequences[FITTED_ON:, -8:]))
-            measured += f"; trained in {seconds:.0f} s of CPU time; cycle loss {cycle:.3f}"
-            found = Fidelity(name, found.cosine, found.rank, _unrolled(network, reader, theta, sequences))
-    report.row(name, "", measured)
-    return found
+        cycle = float(cycle_loss(network, reader, theta[FITTED_ON:, -8:], sequences[FITTED_ON:, -8:]))
+        last = theta[FITTED_ON:, -1]
+        ages = [torch.full((JUDGED_ON,), k) for k in AGES]
+        read = [_likeness(reader(last, k).numpy(), sequences[FITTED_ON:, -int(k[0])].numpy()) for k in ages]
+        back = _unrolled(network, reader, theta, sequences)
+    measured = f"largest number of theta {theta.abs().max():.1f}, bound {16 * network.config.depth}"
+    report.row(name, "", f"{measured}; trained in {seconds:.0f} s of CPU time; cycle loss {cycle:.3f}")
+    return [_fitted(f"{name}, linear", theta[:, -1], sequences), _collected(f"{name}, trained", read)], back
+
+
+def _judging() -> torch.Tensor:
+    return sampler(11)(FITTED_ON + JUDGED_ON, AGES[-1] + 8)
+
+
+def _linear_reservoir() -> Fidelity:
+    """For comparison: theta = 3/4 of theta, turned, plus Q v with Q orthogonal; what a linear memory can do."""
+    sequences = _judging()
+    Q, _ = torch.linalg.qr(torch.randn(DIMENSION, DIMENSION, generator=torch.Generator().manual_seed(2)))
+    theta = torch.zeros_like(sequences[:, 0])
+    for v in sequences.unbind(1):
+        theta = 0.75 * turned(theta, 1) + v @ Q
+    return _fitted("linear reservoir, linear", theta, sequences)
+
+
+def _fitted(name: str, theta: torch.Tensor, sequences: torch.Tensor) -> Fidelity:
+    """By one ridge regression for each age."""
+    last = theta.numpy().astype(np.float64)
+    return _collected(name, [_read(last, sequences[:, -k].numpy()) for k in AGES])
+
+
+def _collected(name: str, judged: list[tuple[float, float]]) -> Fidelity:
+    cosine, rank = zip(*judged, strict=True)
+    return Fidelity(name, np.array(cosine), np.array(rank))
 
 
 def _read(theta: NDArray[np.float64], v: NDArray[np.float32]) -> tuple[float, float]:
@@ -106,10 +138,14 @@ def _read(theta: NDArray[np.float64], v: NDArray[np.float32]) -> tuple[float, fl
     X[:, :-1] = (X[:, :-1] - X[:FITTED_ON, :-1].mean(0)) / (X[:FITTED_ON, :-1].std(0) + 1e-9)
     A, B = X[:FITTED_ON], v[:FITTED_ON]
     W = np.linalg.solve(A.T @ A + RIDGE * len(A) * np.eye(A.shape[1]), A.T @ B)
-    read, true = X[FITTED_ON:] @ W, v[FITTED_ON:]
-    likeness = (read / np.linalg.norm(read, axis=1, keepdims=True)) @ true.T
-    own = np.diag(likeness)
-    return float(own.mean()), float(np.median((likeness >= own[:, None]).sum(axis=1)))
+    return _likeness(X[FITTED_ON:] @ W, v[FITTED_ON:])
+
+
+def _likeness(read: NDArray[np.floating], true: NDArray[np.float32]) -> tuple[float, float]:
+    """Mean cosine of what is read with what was written, and the median of its rank among all that were."""
+    cosines = (read / np.linalg.norm(read, axis=1, keepdims=True)) @ true.T
+    own = np.diag(cosines)
+    return float(own.mean()), float(np.median((cosines >= own[:, None]).sum(axis=1)))
 
 
 def _unrolled(network: Reversible, reader: Reader, theta: torch.Tensor, sequences: torch.Tensor) -> NDArray[np.float64]:
@@ -141,7 +177,7 @@ def _plot(found: list[Fidelity]) -> None:
         axes.set_xticks(AGES, [str(k) for k in AGES])
         axes.minorticks_off()
         axes.legend(fontsize=8)
-    figure.suptitle("Read from theta alone (no journal): one linear reader for each k, fitted elsewhere", fontsize=10)
+    figure.suptitle("Read from theta alone (no journal), by readers fitted or trained elsewhere", fontsize=10)
     figure.savefig(PLOT, dpi=110)
 
 

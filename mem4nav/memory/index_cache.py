@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import time
 from pathlib import Path
 
@@ -34,19 +33,12 @@ def load_vectors(store: Store, entries: int, dimension: int) -> Vectors:
 
 
 def save_index(store: Store, vectors: Vectors) -> None:
-    """Cache the index: written aside, flushed, renamed, then vouched for. A scan needs none."""
+    """Cache the index. A scan needs none."""
     if not isinstance(vectors, ListedVectors) or store.get("index_entries") == len(vectors):
         return
     aside = store.folder / f".{INDEX}.part"
     vectors.write(aside)
-    digest = _digest(aside)
-    with open(aside, "rb") as file:
-        os.fsync(file.fileno())
-    store.drop_index()
-    os.replace(aside, store.folder / INDEX)
-    with store.together():
-        for key, value in zip(INDEX_KEYS, (digest, len(vectors)), strict=True):
-            store.put(key, value)
+    store.adopt(aside, INDEX, dict(zip(INDEX_KEYS, (file_digest(aside), len(vectors)), strict=True)))
 
 
 def _cached(store: Store, entries: int, dimension: int) -> ListedVectors | None:
@@ -54,14 +46,15 @@ def _cached(store: Store, entries: int, dimension: int) -> ListedVectors | None:
     digest, count = (store.get(key) for key in INDEX_KEYS)
     if digest is None or not path.is_file():
         return None
-    if not (isinstance(count, int) and count <= entries and _digest(path) == digest):
+    if not (isinstance(count, int) and count <= entries and file_digest(path) == digest):
         _LOG.warning("%s: does not fit its store (changed or damaged): it is built anew", path)
         return None
     vectors = ListedVectors.read(path)
     return vectors if len(vectors) == count and vectors.index.d == dimension else None
 
 
-def _digest(path: Path) -> str:
+def file_digest(path: Path) -> str:
+    """SHA-256 of what is in a file."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while block := file.read(1 << 20):

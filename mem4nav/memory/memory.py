@@ -21,10 +21,11 @@ from mem4nav.memory.merging import merged
 from mem4nav.memory.observations import Ids, Observations
 from mem4nav.memory.octree import NoOctree, Octree
 from mem4nav.memory.recalling import Recaller
-from mem4nav.memory.saving import copy_into, save_index
+from mem4nav.memory.saving import copy_into, save_caches
 from mem4nav.memory.short_term import NoShortTerm, ShortTerm
 from mem4nav.memory.store import NoStore
 from mem4nav.memory.text import Labels, TextEncoder
+from mem4nav.memory.tokens import PlaceTokens
 from mem4nav.memory.types import Cells, Hit, MemoryConfig, MemoryMode, Recall
 from slam import morton
 
@@ -36,6 +37,7 @@ class Memory:
         graph: the topology graph.
         observations: all entries.
         step: writes so far; one call is one write.
+        tokens: of places; ``tokens.use`` gives them a trained network.
         store: what keeps it on disk.
     """
 
@@ -55,6 +57,7 @@ class Memory:
         self.graph = graph(config.dimension, config.node_distance, config.distance_weight, config.instruction_weight)
         self._short_term = short_term(config.short_term_entries, config.dimension, config.frequency_weight)
         self._recaller = Recaller(self.mode, config, self.observations, self._short_term, self._encoder)
+        self.tokens = PlaceTokens(config.dimension)
         self.step = 0
 
     def __len__(self) -> int:
@@ -197,6 +200,21 @@ class Memory:
             return np.flatnonzero((rows["node"] == place) & ~rows["forgotten"])
         return self.observations.at(checks.position(place))
 
+    def token(self, place: int | ArrayLike) -> NDArray[np.float32]:
+        """(D,) theta of a place: its journal folded by R in order, zeros where nothing was seen. Needs torch.
+
+        Args:
+            place: as in ``journal``.
+
+        Raises:
+            MemoryInputError: where the length of the embeddings makes no token.
+        """
+        if isinstance(place, int):
+            name = f"node {place}"
+        else:
+            name = f"leaf {self.observations.octree.keys(checks.position(place)[None])[0]}"
+        return self.tokens.of(name, self.entries_at(place), self.observations.vectors)
+
     def aggregate(self, level: int) -> Cells:
         """The memory in cells of 2^level leaves' side: how many observations, their mean, their labels."""
         if not 0 <= level <= morton.BITS:
@@ -261,6 +279,7 @@ class Memory:
             chosen = chosen[self.observations.rows["step"][chosen] < before_step]
         self.store.forgot(chosen)
         self.observations.forget(chosen)
+        self.tokens.clear()
         self._short_term.drop(chosen)
         return len(chosen)
 
@@ -297,20 +316,20 @@ class Memory:
     # storing
 
     def save(self, folder: str | Path) -> Path:
-        """Store all of it in a folder, in place of the memory there; in its own folder, the index alone.
+        """Store all of it in a folder, in place of the memory there; in its own folder, the index and tokens.
 
         Raises:
             MemoryStoreError: where another process uses the folder, or it cannot be written.
         """
         folder = Path(folder)
         if self.store.folder is not None and self.store.folder.resolve() == folder.resolve():
-            save_index(self.store, self.observations.vectors)
+            save_caches(self.store, self.observations.vectors, self.tokens)
         else:
-            copy_into(folder, self.mode, self.config, self.observations, self.graph, self.step)
+            copy_into(folder, self.mode, self.config, self.observations, self.graph, self.step, self.tokens)
         return folder
 
     def close(self) -> None:
-        """Store the index and let go of the folder; nothing may be asked of the memory afterwards."""
+        """Store the index and tokens, and let go of the folder; nothing may be asked of the memory afterwards."""
         if self.store.folder is not None:
             self.save(self.store.folder)
         self.store.close()

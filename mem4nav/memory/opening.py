@@ -70,7 +70,7 @@ def _resumed(store: Store, mode: MemoryMode, config: MemoryConfig | None, encode
     if stored and stored.dimension != config.dimension:
         raise MemoryStoreError(f"{store.folder}: embeddings of {stored.dimension} numbers, not {config.dimension}")
     memory = Memory(mode, config, encoder)
-    read_into(store, memory.observations, memory.graph)
+    read_into(store, memory.observations, memory.graph, memory.tokens)
     put_settings(store, mode, config)
     memory.resume(store, store.get("step") or 0)
     return memory

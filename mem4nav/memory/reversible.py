@@ -4,7 +4,9 @@
 
 Blocks of additive couplings (Gomez et al. 2017): y1 = x1 + F(LN x2), y2 = x2 + G(LN y1). F attends over eight pieces of
 its half, G is a perceptron over the whole of its own; both end in tanh, so that a write adds at most ``depth`` to a
-number of theta, and theta is first shrunk to 15/16 of itself: |theta| stays below 16 * depth for ever.
+number of theta, and theta is first shrunk to 15/16 of itself: |theta| stays below 16 * depth for ever. It is also
+turned by one number: without that all writes would lie on top of each other in theta, and which was when could not be
+told (orthogonal recurrence, White, Lee and Sompolinsky 2004).
 
 In floating point the inverse is right to rounding alone. ``write`` and ``unwrite`` work on integers, in units of
 2^-44: what F and G give is rounded before it is added, so that subtracting it undoes that exactly, and the division by
@@ -72,7 +74,8 @@ class _Attention(nn.Module):
         pieces = self.norm(x).view(len(x), self.pieces, -1) + self.place
         q, k, v = (part.transpose(1, 2) for part in self._heads(self.qkv(pieces)).chunk(3, -1))
         mixed = nn.functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(pieces.shape)
-        return torch.tanh(self.out(mixed)).reshape(x.shape)
+        values = v.transpose(1, 2).reshape(pieces.shape)  # heads that look everywhere would give all pieces their mean
+        return torch.tanh(self.out(mixed + values)).reshape(x.shape)
 
     def _heads(self, x: Tensor) -> Tensor:
         return x.view(*x.shape[:2], self.heads, -1)
@@ -90,6 +93,10 @@ class Reversible(nn.Module):
     """R: (N, D) tokens and (N, D) observations to (N, D) tokens and (N, D) residuals, and back. No dropout in it."""
 
     def __init__(self, config: ReversibleConfig, seed: int = 0) -> None:
+        """
+        Raises:
+            ValueError: where the numbers of an embedding do not divide by pieces and heads.
+        """
         super().__init__()
         if config.dimension % config.pieces or config.dimension // config.pieces % config.heads:
             raise ValueError(
@@ -103,7 +110,7 @@ class Reversible(nn.Module):
 
     def forward(self, theta: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         """[theta_old ; v] to [theta_new ; r] in floating point, for training."""
-        x1, x2 = theta * (KEPT / OUT_OF), v
+        x1, x2 = turned(theta, 1) * (KEPT / OUT_OF), v
         for F, G in zip(self.F, self.G, strict=True):
             x1 = x1 + F(x2)
             x2 = x2 + G(x1)
@@ -115,13 +122,14 @@ class Reversible(nn.Module):
         for F, G in zip(reversed(self.F), reversed(self.G), strict=True):
             x2 = x2 - G(x1)
             x1 = x1 - F(x2)
-        return x1 * (OUT_OF / KEPT), x2
+        return turned(x1, -1) * (OUT_OF / KEPT), x2
 
     @torch.inference_mode()
     def write(self, theta: Tensor, v: Tensor) -> Written:
         """[theta_old ; v] to [theta_new ; r] on (N, D) int64; ``unwrite`` undoes it exactly."""
-        x1 = torch.div(theta * KEPT, OUT_OF, rounding_mode="floor")
-        remainder = theta * KEPT - x1 * OUT_OF
+        grown = turned(theta, 1) * KEPT
+        x1 = torch.div(grown, OUT_OF, rounding_mode="floor")
+        remainder = grown - x1 * OUT_OF
         x2 = v
         for F, G in zip(self.F, self.G, strict=True):
             x1 = x1 + _rounded(F, x2)
@@ -135,11 +143,16 @@ class Reversible(nn.Module):
         for F, G in zip(reversed(self.F), reversed(self.G), strict=True):
             x2 = x2 - _rounded(G, x1)
             x1 = x1 - _rounded(F, x2)
-        return torch.div(x1 * OUT_OF + written.remainder, KEPT, rounding_mode="floor"), x2
+        return turned(torch.div(x1 * OUT_OF + written.remainder, KEPT, rounding_mode="floor"), -1), x2
 
     def blank(self, count: int) -> Tensor:
         """(N, D) int64 tokens of places where nothing was written yet."""
         return torch.zeros(count, self.config.dimension, dtype=torch.int64)
+
+
+def turned(theta: Tensor, writes: int) -> Tensor:
+    """(N, D) tokens as so many writes turn them; a negative number turns them back."""
+    return theta.roll(writes, -1)
 
 
 def fixed(v: NDArray[np.float32]) -> Tensor:

@@ -10,6 +10,7 @@ little more than their bytes and everything else is read without them.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +31,8 @@ PAGE_BYTES = 65536
 INDEX = "index.faiss"
 INDEX_KEYS = ("index_sha256", "index_entries")
 """The cached index and what of the table meta vouches for it; see ``mem4nav.memory.index_cache``."""
+TOKENS, TOKENS_KEY = "tokens.safetensors", "tokens_sha256"
+"""The cached tokens of places, likewise."""
 
 _SCHEMA = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -232,17 +235,27 @@ class Store(NoStore):
         rows = [(*pair, edge.metres, edge.cost, edge.times) for pair, edge in found]
         self._db.executemany("INSERT OR REPLACE INTO edges VALUES (?, ?, ?, ?, ?)", rows)
 
-    def drop_index(self) -> None:
-        """The cached index is not to be used any more."""
-        for key in INDEX_KEYS:
+    def adopt(self, aside: Path, name: str, vouched: dict[str, Any]) -> None:
+        """A file written aside becomes a cache: flushed, renamed, then vouched for in the table meta."""
+        with open(aside, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(aside, self.folder / name)
+        with self.together():
+            for key, value in vouched.items():
+                self.put(key, value)
+
+    def drop_caches(self) -> None:
+        """The cached index and tokens are not to be used any more."""
+        for key in (*INDEX_KEYS, TOKENS_KEY):
             self.put(key, None)
-        (self.folder / INDEX).unlink(missing_ok=True)
+        for name in (INDEX, TOKENS):
+            (self.folder / name).unlink(missing_ok=True)
 
     def forgot(self, entries: Iterable[int]) -> None:
-        """Erase entries, from the cached index too: SQLite overwrites their bytes with zeros."""
+        """Erase entries, from the caches too: SQLite overwrites their bytes with zeros."""
         rows = [(int(entry),) for entry in entries]
         with self.together():
-            self.drop_index()
+            self.drop_caches()
             self._db.executemany("DELETE FROM entries WHERE id = ?", rows)
             self._db.executemany("DELETE FROM journal WHERE id = ?", rows)
 
@@ -254,7 +267,7 @@ class Store(NoStore):
     def cleared(self) -> None:
         """Erase all but the settings."""
         with self.together():
-            self.drop_index()
+            self.drop_caches()
             for table in ("keyframes", "labels", "entries", "journal", "nodes", "visits", "edges"):
                 self._db.execute(f"DELETE FROM {table}")
             self._db.execute("DELETE FROM meta WHERE key NOT IN ('version', 'mode', 'config')")
