@@ -19,6 +19,7 @@ from mem4nav.environment import Episode as Instruction
 from mem4nav.evaluation import Prediction
 from mem4nav.memory import MemoryConfig, open_memory
 from sim_envs.city.navigation import CityTask, Leg, LegKind, Outcome
+from sim_envs.city.navigation.detector import Detections
 from sim_envs.city.navigation.street_plan import StreetPlan
 from sim_envs.city.navigation.town import Town
 from sim_envs.street_graph import StreetGraph
@@ -31,7 +32,8 @@ def street() -> Town:
     """Three places in a row."""
     links = [("a", 90.0, "b"), ("b", 270.0, "a"), ("b", 90.0, "c"), ("c", 270.0, "b")]
     graph = StreetGraph(["a", "b", "c"], np.array([[0.0, 0.0], [10.0, 0.0], [20.0, 0.0]]), links)
-    return Town(0, StreetPlan(graph, ((0, 1, 2),), frozenset()), (), (), ())
+    nothing = Detections(((), (), ()))
+    return Town(0, StreetPlan(graph, ((0, 1, 2),), frozenset()), (), nothing, nothing)
 
 
 def tour() -> Prediction:
