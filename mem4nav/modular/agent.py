@@ -121,7 +121,7 @@ class ModularAgent:
         best = int(windows.argmax())
         # One step on, the way back is longer by one and the actions left are fewer by one.
         can_wait = needed[best] + (2 if hops[best] else 3) <= left
-        if (can_wait and ahead > _SURELY_PASSED) or (ahead > windows[best] and left > 2):
+        if left > 2 and ((can_wait and ahead > _SURELY_PASSED) or ahead > windows[best]):
             return None
         self._stop_chances = (float(windows[best]), ahead)
         self._target = self._walk.track.steps[self._walk.stop_places()[best]].observation.place
@@ -129,7 +129,7 @@ class ModularAgent:
 
     def _go_back(self, observation: Observation) -> Decision:
         heading = self._recollection.heading_to(observation, self._target)
-        if heading is None:
+        if heading is None or self._most_actions - observation.steps <= 1:
             return self._stop()
         return self._decide(action_towards(observation, heading))
 

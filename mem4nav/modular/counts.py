@@ -7,13 +7,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from mem4nav.modular.words import stems_of
+
 _CARDINAL = {"one": 1, "1": 1, "two": 2, "2": 2, "both": 2, "couple": 2, "three": 3, "3": 3, "four": 4, "4": 4,
              "five": 5, "5": 5, "six": 6, "6": 6}  # fmt: skip
 ORDINALS = {"first": 1, "1st": 1, "second": 2, "2nd": 2, "third": 3, "3rd": 3, "fourth": 4, "4th": 4, "fifth": 5,
             "5th": 5, "sixth": 6, "6th": 6}  # fmt: skip
 _NUMBERS = frozenset((*_CARDINAL, *ORDINALS))
 _NEXT = frozenset(("next", "following", "another", "immediate"))
-_SAME = frozenset(("a", "an", "the", "thi", "that", "these", "at"))
+_SAME = frozenset((*stems_of("a an the this that these"), "at"))
 LIGHTS = frozenset(("light",))
 CROSSINGS = frozenset(("light", "intersection", "crossing", "crosswalk", "junction", "sidestreet", "sign"))
 _ONLY_NUMBERED = frozenset(("street", "block", "road", "corner"))
@@ -21,8 +23,6 @@ _ONLY_NUMBERED = frozenset(("street", "block", "road", "corner"))
 _PASSING = frozenset(("through", "pass", "past", "passing", "cross", "crossing", "straight", "continue", "by", "over"))
 _SKIPPED = frozenset(("more", "set", "of", "traffic", "stop", "way", "double", "small", "long", "full", "other", "big"))
 _REACH = 6
-_ENDS = frozenset((".", ",", ";", "and", "then", "after", "with", "where"))
-_PRONOUNS = frozenset(("one", "set", *ORDINALS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,6 @@ def count_in(stems: Sequence[str], units: frozenset[str]) -> Count:
     passed, reached, beyond = 0, 0, False
     for index, word in enumerate(stems):
         counts = word in units or (units is CROSSINGS and word in _ONLY_NUMBERED)
-        if not counts and reached and _stands_for_unit(stems, index):
-            counts = True
         found = _quantity(stems, index) if counts else None
         if found is None or (word in _ONLY_NUMBERED and found[0] not in _NUMBERS):
             continue
@@ -67,16 +65,8 @@ def count_in(stems: Sequence[str], units: frozenset[str]) -> Count:
     return Count(reached, beyond)
 
 
-def _stands_for_unit(stems: Sequence[str], index: int) -> bool:
-    """ "... and left at the third.", "at the next one", "at the following set": what was counted before is meant."""
-    ends = index + 1 >= len(stems) or stems[index + 1] in _ENDS
-    return ends and stems[index] in _PRONOUNS
-
-
 def _quantity(stems: Sequence[str], index: int) -> tuple[str, bool] | None:
     """The word that says how many of, or which, unit at ``index``; and whether it is passed."""
-    if stems[index] in ORDINALS:
-        return stems[index], False
     at = index - 1
     while at >= 0 and (stems[at] in _SKIPPED or (at + 1 < index and stems[at + 1] == "way")):
         at -= 1

@@ -57,13 +57,14 @@ class Errand:
 
     def target(self, here: Observation) -> tuple[float, float] | None:
         """(east, north) of what is asked for, as far as memory and the view tell; None where they do not."""
-        if not self._phrases and self._stems & _BEGINNING:
-            return self._recollection.first_position()
-        wanted = self._candidates(self._phrases[0], here) if self._phrases else []
-        if not wanted:
-            return None
-        if len(self._phrases) > 1 and (beside := self._candidates(self._phrases[1], here)):
-            wanted.sort(key=lambda found: math.dist(found[1].position_m, beside[0][1].position_m))
+        meant = [found for phrase in self._phrases if (found := self._candidates(phrase, here))]
+        if not meant:
+            return self._recollection.first_position() if self._stems & _BEGINNING else None
+        wanted = meant[0]
+        if len(meant) > 1:
+            # "The hydrant by the bakery": of those that fit, the one nearest to what it is by.
+            beside = meant[1][0][1].position_m
+            wanted.sort(key=lambda found: math.dist(found[1].position_m, beside))
         best = wanted[0][1]
         self.recalled = tuple(dict.fromkeys(found.label for _, found in wanted[:3]))
         same = [found.position_m for _, found in wanted if math.dist(found.position_m, best.position_m) < _SAME_M]
@@ -100,8 +101,7 @@ class Errand:
         words = range(phrase.first, phrase.last)
         fits = [strength(m) for m in self._finder(landmark.label) if m.first in words or m.last - 1 in words]
         # A colour is told for what has no name; another colour is another thing.
-        _, _, more = read_label(landmark.label)
-        colour = set(stems_of(more)) & self._stems
+        colour = set(stems_of(read_label(landmark.label).colour)) & self._stems
         return max(fits, default=0.0) * (2.0 if colour else 1.0)
 
     def _towards(self, here: Observation, target: tuple[float, float] | None) -> float | None:

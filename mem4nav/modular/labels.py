@@ -16,7 +16,7 @@ class Landmark:
     """What is known of a landmark.
 
     Attributes:
-        label: "Starbucks (cafe; coffee_shop)": name, category and cuisine or colour.
+        label: "Starbucks (cafe; coffee_shop)", "Rosa's Barber (blue barber)": name, colour, category, cuisine.
         position_m: (east, north).
     """
 
@@ -26,18 +26,31 @@ class Landmark:
 
 def label_of(sighting: Sighting) -> str:
     """The words under which a landmark is remembered."""
-    more = sighting.tags.get("cuisine") or sighting.tags.get("colour") or ""
-    return f"{sighting.name} ({sighting.category}{'; ' + more if more else ''})".strip()
+    colour = sighting.tags.get("colour", "")
+    cuisine = sighting.tags.get("cuisine", "")
+    kind = f"{colour} {sighting.category}".strip() + (f"; {cuisine}" if cuisine else "")
+    return f"{sighting.name} ({kind})".strip()
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a label says."""
+
+    name: str
+    category: str
+    cuisine: str
+    colour: str
 
 
 @lru_cache(maxsize=65536)
-def read_label(label: str) -> tuple[str, str, str]:
-    """Name, category, and cuisine or colour of a label; a label of another form is a name."""
+def read_label(label: str) -> Described:
+    """The parts of a label; one of another form is a name."""
     name, opening, rest = label.rpartition("(")
     if not opening or not rest.endswith(")"):
-        return label, "", ""
-    category, _, more = rest[:-1].partition("; ")
-    return name.strip(), category, more
+        return Described(label, "", "", "")
+    kind, _, cuisine = rest[:-1].partition("; ")
+    colour, _, category = kind.rpartition(" ")
+    return Described(name.strip(), category, cuisine, colour)
 
 
 def in_view(observation: Observation) -> list[Landmark]:

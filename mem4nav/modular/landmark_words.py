@@ -45,9 +45,10 @@ class LandmarkWords:
 
     def _label(self, label: str) -> NDArray[np.float32]:
         if label not in self._labels:
-            name, category, more = read_label(label)
-            kinds = {stem for phrase in kind_phrases(category, more) for stem in phrase}
-            named = stems_of(name)
+            said = read_label(label)
+            kinds = {stem for phrase in kind_phrases(said.category, said.cuisine) for stem in phrase}
+            kinds |= set(stems_of(said.colour))
+            named = stems_of(said.name)
             parts = [(stem, 1.0) for stem in named]
             parts += [(stem, _KIND_SHARE if named else 1.0) for stem in sorted(kinds - set(named))]
             self._labels[label] = self._sum(parts)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mem4nav.demonstration import Demonstration
 from mem4nav.environment import Action, Observation
 from mem4nav.memory import Memory
+from mem4nav.modular.errand import is_errand
 from mem4nav.modular.landmark_words import LandmarkWords
 from mem4nav.modular.mentions import Rarity
 from mem4nav.modular.recollection import Recollection
@@ -30,10 +31,12 @@ class Lesson:
     Attributes:
         demonstration: the route.
         beyond: what is seen at the places that follow when one walks on, nearest first.
+        led: somebody else chose the way, which no word explains; it is only remembered.
     """
 
     demonstration: Demonstration
     beyond: tuple[Observation, ...] = ()
+    led: bool = False
 
 
 @dataclass(slots=True)
@@ -63,7 +66,11 @@ def rows_of(
             recollection.clear()
         recollection.set_down()
         rows.append(Rows())
-        _walk(lesson, Walk(lesson.demonstration.instruction, rarity, recollection, length_prior), rows[-1], rng)
+        walk = Walk(lesson.demonstration.instruction, rarity, recollection, length_prior)
+        if lesson.led or is_errand(walk.instruction):
+            _watch(lesson, walk)
+        else:
+            _walk(lesson, walk, rows[-1], rng)
     return rows
 
 
@@ -75,6 +82,11 @@ def merged(parts: Iterable[Rows]) -> Rows:
         whole.stops += part.stops
         whole.halts += part.halts
     return whole
+
+
+def _watch(lesson: Lesson, walk: Walk) -> None:
+    for observation, _ in _places(lesson.demonstration):
+        walk.arrive(observation)
 
 
 def _walk(lesson: Lesson, walk: Walk, rows: Rows, rng: np.random.Generator) -> None:

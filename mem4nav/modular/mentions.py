@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from mem4nav.modular.labels import read_label
+from mem4nav.modular.labels import Described, read_label
 from mem4nav.modular.words import Word, stems_of
 
 _LEAST_SHARE = 0.45
@@ -163,15 +163,15 @@ class MentionFinder:
     def __call__(self, label: str) -> tuple[Mention, ...]:
         """All mentions of a landmark with this label, in the order of the text."""
         if label not in self._found:
-            self._found[label] = self._find(*read_label(label))
+            self._found[label] = self._find(read_label(label))
         return self._found[label]
 
-    def _find(self, name: str, category: str, more: str) -> tuple[Mention, ...]:
-        if category in UNSEEN_AS_LANDMARK:
+    def _find(self, said: Described) -> tuple[Mention, ...]:
+        if said.category in UNSEEN_AS_LANDMARK:
             return ()
-        named = self._by_name(stems_of(name)) if name else []
+        named = self._by_name(stems_of(said.name)) if said.name else []
         taken = {index for mention in named for index in range(mention.first, mention.last)}
-        kinds = [m for m in self._by_kind(category, more) if not taken & set(range(m.first, m.last))]
+        kinds = [m for m in self._by_kind(said.category, said.cuisine) if not taken & set(range(m.first, m.last))]
         return tuple(sorted(named + kinds, key=lambda mention: mention.first))
 
     def _by_name(self, name: tuple[str, ...]) -> list[Mention]:
@@ -186,9 +186,9 @@ class MentionFinder:
                 mentions.append(Mention(run[0], run[-1] + 1, weight / whole, weight, True))
         return mentions
 
-    def _by_kind(self, category: str, more: str) -> list[Mention]:
+    def _by_kind(self, category: str, cuisine: str) -> list[Mention]:
         mentions: dict[int, Mention] = {}
-        for phrase in kind_phrases(category, more):
+        for phrase in kind_phrases(category, cuisine):
             for first in self._at.get(phrase[0], ()):
                 if tuple(self._stems[first : first + len(phrase)]) == phrase:
                     last = first + len(phrase)
@@ -209,9 +209,9 @@ def _runs(places: list[int]) -> list[list[int]]:
 
 
 @lru_cache(maxsize=4096)
-def kind_phrases(category: str, more: str) -> tuple[tuple[str, ...], ...]:
-    """What people call a category, and what its label adds to it, as stems."""
-    values = [category, *more.replace(",", ";").split(";")]
+def kind_phrases(category: str, cuisine: str) -> tuple[tuple[str, ...], ...]:
+    """What people call a category and a cuisine, as stems."""
+    values = [category, *cuisine.replace(",", ";").split(";")]
     phrases: dict[tuple[str, ...], None] = {}
     for value in filter(None, (value.strip() for value in values)):
         for phrase in KINDS.get(value, (value.replace("_", " "),)):

@@ -14,7 +14,8 @@ _STARTERS = frozenset(
         "go head turn walk continue pass stop take make proceed keep move the there at you your after once when it if "
         "on in follow cross straight start then this a an go exit enter immediately destination another about just "
         "past begin both next first second as from travel through step not now follow heading going end ignore with "
-        "stay do be left right before second third and to bear veer approach light intersection i t"
+        "stay do be left right before second third and to bear veer approach light intersection i t well "
+        "thank one please now somebody return find wait"
     )
 )
 _JOINING = frozenset(("of", "de", "la", "le", "the", "and", "a"))

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mem4nav.errors import BackboneError
+
 _LAYERS = 3
 
 
@@ -29,7 +31,16 @@ class Policy:
     biases: tuple[NDArray[np.float32], ...]
 
     def logits(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(K, R): what each network says of (R, F) rows."""
+        """(K, R): what each network says of (R, F) rows.
+
+        Raises:
+            BackboneError: for rows of another width than those that it learnt from.
+        """
+        if rows.shape[1] != len(self.mean):
+            raise BackboneError(
+                f"a policy that learnt from {len(self.mean)} numbers is shown {rows.shape[1]}: its weights are of "
+                "another version of the agent; train it again"
+            )
         values = ((rows - self.mean) / self.scale)[None]
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             values = values @ weight + bias

@@ -16,7 +16,7 @@ from mem4nav.modular.landmark_words import DIMENSION, LandmarkWords
 
 MEMORY = MemoryConfig(dimension=DIMENSION, near_m=40.0)
 """Of the memory that the modular agent is given: landmarks are seen from as far as this."""
-_RECALLED, _RECALLED_AFAR = 6, 24
+_RECALLED, _RECALLED_AFAR = 6, 64
 _REACH_M = 300.0
 _LEAST_COSINE = 0.25
 _SAME_WAY_DEG = 25.0

@@ -25,15 +25,17 @@ class FitConfig:
         networks: in each ensemble.
         hidden: width of both hidden layers.
         dropout: of the hidden layers.
+        unseen: dropout of the numbers that the stops' policy sees.
         epochs: for the turns, the stops and the halts.
         exact: share of the stops' loss that asks for the goal itself; the rest is content with one hop from it.
     """
 
-    networks: int = 3
+    networks: int = 5
     hidden: int = 64
     dropout: float = 0.3
+    unseen: float = 0.2
     turn_epochs: int = 12
-    stop_epochs: int = 10
+    stop_epochs: int = 14
     halt_epochs: int = 6
     exact: float = 0.6
 
@@ -64,7 +66,7 @@ def fit_stops(rows: Rows, config: FitConfig, seed: int) -> Policy:
         exact = logs.gather(1, right[chosen][:, None])[:, 0]
         return -(1.0 - config.exact) * near - config.exact * exact
 
-    return _ensemble(values, there, loss, config.stop_epochs, config, seed)
+    return _ensemble(values, there, loss, config.stop_epochs, config, seed, config.unseen)
 
 
 def fit_halts(rows: Rows, config: FitConfig, seed: int) -> Policy:
@@ -79,10 +81,11 @@ def fit_halts(rows: Rows, config: FitConfig, seed: int) -> Policy:
 
 
 class _Objective(nn.Module):
-    def __init__(self, values: torch.Tensor, there: torch.Tensor, loss, config: FitConfig) -> None:
+    def __init__(self, values: torch.Tensor, there: torch.Tensor, loss, config: FitConfig, unseen: float) -> None:
         super().__init__()
         hidden, dropout = config.hidden, config.dropout
         self.network = nn.Sequential(
+            nn.Dropout(unseen),
             nn.Linear(values.shape[2], hidden), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout),
             nn.Linear(hidden, 1),
@@ -96,14 +99,20 @@ class _Objective(nn.Module):
 
 
 def _ensemble(
-    values: NDArray[np.float32], there: NDArray[np.bool_], loss, epochs: int, config: FitConfig, seed: int
+    values: NDArray[np.float32],
+    there: NDArray[np.bool_],
+    loss,
+    epochs: int,
+    config: FitConfig,
+    seed: int,
+    unseen: float = 0.0,
 ) -> Policy:
     mean, scale = values[there].mean(axis=0), values[there].std(axis=0) + np.float32(1e-2)
     normal = torch.tensor((values - mean) / scale)
     networks = []
     for number in range(config.networks):
         torch.manual_seed(seed * 1000 + number)
-        objective = _Objective(normal, torch.tensor(there), loss, config)
+        objective = _Objective(normal, torch.tensor(there), loss, config, unseen)
         schedule = TrainingConfig(
             epochs=epochs, batch=64, learning_rate=2e-3, weight_decay=0.01, seed=seed * 1000 + number
         )

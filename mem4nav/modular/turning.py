@@ -23,8 +23,7 @@ CUES = (
     "first", "second", "third", "next", "following", "immediately", "immediate", "end", "block", "t", "fork", "slight",
     "slightly", "sharp", "veer", "bear", "long", "short", "until", "light", "intersection", "street", "road", "corner",
     "sidestreet", "here", "soon", "almost", "straight", "through", "pass", "1st", "2nd", "3rd", "go", "head", "way",
-    "one", "two", "ahead", "dead", "curve", "double", "front",
-    "quick", "quickly", "another", "side", "available", "where", "when", "with", "after", "before", "4th",
+    "one", "two", "ahead", "dead", "curve", "double", "front", "where", "when", "with", "after", "before", "4th",
 )  # fmt: skip
 _NEAR_ENOUGH = 0.4
 _SAME_CROSSING_M = 15.0
@@ -122,12 +121,7 @@ class TurnFeatures:
             (sum(step.crossing or step.light for step in steps), count_in(stems, CROSSINGS)),
             (sum(opens(step, side) for step in steps), Count(turn_ordinal(self._stems, own), False)),
         )
-        wide = sum(step.crossing and len(step.observation.ways_deg) > 3 for step in steps)
-        here = self._track.steps[-1].observation
-        numbers = [wide / 3.0, float(len(here.ways_deg) > 3), *_offset(count_in(stems, CROSSINGS), wide + 1)]
-        numbers += [
-            part for number, count in passed for part in (number / 3.0, count.number / 3.0, float(count.beyond))
-        ]
+        numbers = [part for number, count in passed for part in (number / 3.0, count.number / 3.0, float(count.beyond))]
         return np.array(numbers + [one for number, count in passed for one in _offset(count, number + 1)])
 
     def _told_here(self, goal: int) -> tuple[int, int]:

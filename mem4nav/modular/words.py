@@ -12,14 +12,6 @@ from functools import lru_cache
 LONGEST_CHARACTERS = 4000
 """Of a longer instruction only this beginning is read: the longest of Touchdown has 2,000."""
 
-_TOKEN = re.compile(r"[a-z0-9]+|[.;:!?]|,")
-_JOINED = (
-    ("stop light", "stoplight"), ("traffic lights", "light"), ("traffic light", "light"), ("stoplights", "light"),
-    ("stoplight", "light"), ("traffic signals", "light"), ("traffic signal", "light"), ("sets of lights", "light"),
-    ("set of lights", "light"), ("sets of light", "light"), ("red light", "light"), ("street light", "light"),
-    ("cross street", "intersection"), ("side street", "sidestreet"), ("u turn", "uturn"),
-)  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Word:
