@@ -46,6 +46,7 @@ TOPICS = (
     Topic("splatting", "Rasteriser of Gaussians: forward and backward on one thread", 400),
     Topic("memory", "Spatial memory: a million entries, and a few", 1500),
     Topic("memory_fidelity", "Reversible tokens: what is read from them, and how exactly writes are undone", 1500),
+    Topic("navigation", "Following written directions: real streets, and errands in the town", 900),
     Topic("soak", "An hour round a loop", 3600, usual=False),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -1,0 +1,74 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Following written directions with the shipped weights: the real streets of Map2Seq, and tasks in the town.
+
+Every number is that of ``mem4nav eval``, run as a user would. The city's table takes memory away from weights that
+learnt with all of it.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from bench.places import OUT
+from bench.rows import Report
+from shared_data import data_folder
+
+CITY_TASKS = 60
+MODES = ("full", "no-octree", "no-graph", "no-ltm", "no-stm", "cache", "none")
+
+
+def main() -> None:
+    report = Report("navigation")
+    report.attempt("map2seq", _map2seq)
+    _city(report)
+    report.save()
+
+
+def _map2seq(report: Report) -> None:
+    data = data_folder()
+    streets = ["map2seq", "--data", str(data), "--split", str(data / "map2seq" / "unseen_dev.jsonl")]
+    whole = _eval("map2seq", streets)
+    ahead = _eval("map2seq-ahead", [*streets, "--no-turn-around"])
+    report.row("Map2Seq unseen dev, 800 routes: TC", "at least 48", _tc(whole), whole["tc"] >= 48.0)
+    report.row("the same without turn_around: TC", "at least 40", _tc(ahead), ahead["tc"] >= 40.0)
+    report.row("the same without turn_around: nDTW", "at least 48", f"{ahead['ndtw']:.1f}", ahead["ndtw"] >= 48.0)
+    auc = whole["confidence_auc"]
+    report.row("confidence: area under the ROC curve", "at least 0.75", f"{auc:.3f}", auc >= 0.75)
+    report.row("800 routes, two workers", "under 30 s", f"{whole['seconds']:.1f} s", whole["seconds"] < 30.0)
+    columns = ["TC", "SPD", "SED", "nDTW", "SDTW", "KPA"]
+    rows = [
+        [name, *(f"{metrics[key.lower()]:.1f}" for key in columns)]
+        for name, metrics in (("turning back", whole), ("without turn_around", ahead))
+    ]
+    report.table(f"Map2Seq unseen dev; trained on {whole['training_data']}", ["", *columns], rows)
+
+
+def _city(report: Report) -> None:
+    found = {mode: _eval(f"city-{mode}", ["city", "--episodes", str(CITY_TASKS), "--memory", mode]) for mode in MODES}
+    full, none = found["full"]["success_memory"], found["none"]["success_memory"]
+    measured = f"{full:.1f} against {none:.1f} %"
+    report.row("city, errands that need memory: full against none", "10 points", measured, full - none >= 10.0)
+    keys = ["success_memory", "success_return", "success_errands", "success_blocked", "success_directions", "spl"]
+    rows = [[mode, *(f"{metrics[key]:.1f}" for key in keys)] for mode, metrics in found.items()]
+    names = [key.removeprefix("success_") for key in keys]
+    report.table(f"City dev, {CITY_TASKS} tasks, success in percent; weights of the full memory", ["", *names], rows)
+
+
+def _tc(metrics: dict[str, Any]) -> str:
+    low, high = metrics["tc_ci95"]
+    return f"{metrics['tc']:.1f} ({low:.1f} to {high:.1f})"
+
+
+def _eval(name: str, options: list[str]) -> dict[str, Any]:
+    out = OUT / "navigation" / name
+    command = [sys.executable, "-m", "mem4nav.cli.main", "eval", *options, "--workers", "2", "--out", str(out)]
+    subprocess.run([*command, "--quiet"], check=True)
+    return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
