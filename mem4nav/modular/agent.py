@@ -135,7 +135,7 @@ class ModularAgent:
 
     def _run_errand(self, errand: Errand, observation: Observation) -> Decision:
         target = errand.target(observation)
-        heading = None if errand.arrived(observation, target) else errand.heading(observation, target)
+        heading = errand.heading(observation, target)
         action = Action.STOP if heading is None else action_towards(observation, heading)
         if action is Action.FORWARD:
             errand.leave(observation, observation.heading_deg)

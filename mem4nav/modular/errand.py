@@ -81,15 +81,6 @@ class Errand:
                 return known.heading_deg
         return self._towards(here, target)
 
-    def arrived(self, here: Observation, target: tuple[float, float] | None) -> bool:
-        """Whether no known place is nearer to the target than this one."""
-        if target is None:
-            return False
-        if math.dist(target, here.position_m) < _THERE_M:
-            return True
-        known = self._recollection.way_near(here, target)
-        return known is not None and known.heading_deg is None
-
     def _candidates(self, phrase: Phrase, here: Observation) -> list[tuple[float, Landmark]]:
         """Landmarks that a phrase may mean, the likeliest first."""
         stems = tuple(word.stem for word in self._instruction.words[phrase.first : phrase.last])

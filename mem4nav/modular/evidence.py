@@ -48,8 +48,7 @@ def closeness(distance_m: float) -> float:
 def part_of(instruction: Instruction, goal: int, word: int) -> int:
     """Index into PARTS of a word, seen from a sub-goal."""
     own = instruction.goals[goal]
-    told = instruction.goals[goal - 1].end if goal else 0
-    if word < max(own.begin, told):
+    if word < instruction.begins(goal):
         return 0
     if word >= own.end:
         return 4

@@ -64,7 +64,8 @@ class StopFeatures:
         self._finder = finder
         self._track = track
         self._stems = [word.stem for word in instruction.words]
-        self._stop, self._first, self._last = self._stop_sentence()
+        self._begin = instruction.begins(len(instruction.goals) - 1)
+        self._first, self._last = self._stop_sentence()
 
     def rows(self, goal: int, since: int, places: range, landmarks: Sequence[Landmark]) -> NDArray[np.float32]:
         """(P, F): the places, given by their steps in the track.
@@ -89,8 +90,8 @@ class StopFeatures:
         row[:, -1] = 1.0
         return row
 
-    def _stop_sentence(self) -> tuple[int, int, int]:
-        """The word that says stop, and the first and last of its sentence; of the last sentence where none says it."""
+    def _stop_sentence(self) -> tuple[int, int]:
+        """First and last word of the sentence that says stop; of the last sentence where none says it."""
         final = self._instruction.goals[-1]
         said = [at for at in range(final.begin, len(self._stems)) if self._stems[at] in ("stop", "stopping")]
         said = said or [at for at in range(final.begin, len(self._stems)) if self._stems[at] in _STOPS]
@@ -101,7 +102,7 @@ class StopFeatures:
         last = at
         while last < len(self._stems) and self._stems[last] not in (".", ";"):
             last += 1
-        return at, first, last
+        return first, last
 
     def _walked(self, goal: int, since: int, places: range) -> NDArray[np.float64]:
         """(P, ...) steps and metres since the sub-goal began, and from the last crossing and to the next."""
@@ -132,9 +133,7 @@ class StopFeatures:
     def _counted(self, since: int, here: NDArray[np.float64], metres: NDArray[np.float64]) -> NDArray[np.float64]:
         """(P, 20) how the lights or crossings passed fit the number that the text counts."""
         steps = self._track.steps
-        final = self._instruction.goals[-1]
-        told = self._instruction.goals[-2].end if len(self._instruction.goals) > 1 else 0
-        stems = self._stems[max(final.begin, told) : self._last]
+        stems = self._stems[self._begin : self._last]
         begun = metres[since] + (APART_M if since else -1.0)
         columns = []
         for units in (LIGHTS, CROSSINGS):
@@ -167,9 +166,7 @@ class StopFeatures:
         return histogram.reshape(len(places), -1)
 
     def _remark(self, mention: Mention) -> _Remark | None:
-        final = self._instruction.goals[-1]
-        told = self._instruction.goals[-2].end if len(self._instruction.goals) > 1 else 0
-        if mention.first < max(final.begin, told):
+        if mention.first < self._begin:
             return None
         value = strength(mention)
         if mention.first >= self._last:

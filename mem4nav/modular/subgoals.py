@@ -70,6 +70,10 @@ class Instruction:
     words: tuple[Word, ...]
     goals: tuple[SubGoal, ...]
 
+    def begins(self, goal: int) -> int:
+        """The first word about a sub-goal that tells nothing of the one before it."""
+        return max(self.goals[goal].begin, self.goals[goal - 1].end if goal else 0)
+
     def clause(self, goal: int) -> str:
         """What is written about a sub-goal."""
         part = self.words[self.goals[goal].begin : self.goals[goal].end]

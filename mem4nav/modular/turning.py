@@ -96,9 +96,8 @@ class TurnFeatures:
         angle = side * angle_between_deg(course, choice.heading_deg) / 90.0
         wanted = float(choice.turn * side > 0)
         against = float(choice.turn * side < 0)
-        angles = [abs(angle_between_deg(course, heading)) for heading in here.ways_deg if heading != here.back_deg]
-        straightest = abs(angle) * 90.0 - min(angles, default=0.0)
         sides = [side * angle_between_deg(course, heading) for heading in here.ways_deg if heading != here.back_deg]
+        straightest = abs(angle) * 90.0 - min((abs(turn) for turn in sides), default=0.0)
         shape = [
             float(any(40.0 < turn < 160.0 for turn in sides)),
             float(any(abs(turn) < 35.0 for turn in sides)),
@@ -127,11 +126,10 @@ class TurnFeatures:
     def _told_here(self, goal: int) -> tuple[int, int]:
         """First and last word of what leads to the turn: not what is told of the place after it."""
         own = self._instruction.goals[goal]
-        told = self._instruction.goals[goal - 1].end if goal else 0
         last = min(own.turn_last + 1, len(self._stems))
         while last < max(own.sentence_end, own.turn_last) and self._stems[last] not in _NEXT_PART:
             last += 1
-        return min(max(own.begin, told), own.turn_first), last
+        return min(self._instruction.begins(goal), own.turn_first), last
 
     def _walked(self, goal: int, since: int) -> NDArray[np.float64]:
         steps = self._track.steps
@@ -155,8 +153,7 @@ class TurnFeatures:
         here, before = self._closeness(since, landmarks)
         now = gather(self._instruction, goal, self._finder, landmarks, here)
         passed = gather(self._instruction, goal, self._finder, landmarks, before)
-        told = self._instruction.goals[goal - 1].end if goal else 0
-        spoken = set(self._stems[max(own.begin, told) : max(own.sentence_end, own.turn_last + 1)])
+        spoken = set(self._stems[self._instruction.begins(goal) : max(own.sentence_end, own.turn_last + 1)])
         cues = [float(cue in spoken) for cue in CUES]
         spoken_of = self._spoken_of(goal, self._words_of(landmarks, here), self._words_of(landmarks, before))
         parts = [now.named, now.kinds, self._fits(now), passed.named, passed.kinds, spoken_of, cues]
@@ -239,17 +236,3 @@ def _offset(count: Count, reached: int) -> list[float]:
         return [0.0] * len(_OFFSETS)
     offset = min(max(reached - count.number, _OFFSETS[0]), _OFFSETS[-1])
     return [float(offset == value) for value in _OFFSETS]
-
-
-def turned(goal: SubGoal, choice: Choice, here: Observation, course_deg: float) -> bool:
-    """Whether leaving a crossing by a choice does the turn that a sub-goal asks for.
-
-    Where the way bends at a T, one already faces the way that the words call a turn.
-    """
-    if not goal.side:
-        return False
-    if choice.turn:
-        return choice.turn == goal.side
-    onward = [angle_between_deg(course_deg, heading) for heading in here.ways_deg if heading != here.back_deg]
-    ahead = angle_between_deg(course_deg, choice.heading_deg)
-    return len(onward) > 1 and goal.side * ahead > 50.0 and min(abs(angle) for angle in onward) > 40.0
