@@ -47,6 +47,7 @@ TOPICS = (
     Topic("memory", "Spatial memory: a million entries, and a few", 1500),
     Topic("memory_fidelity", "Reversible tokens: what is read from them, and how exactly writes are undone", 1500),
     Topic("navigation", "Following written directions: real streets, and errands in the town", 900),
+    Topic("memory_ablation", "What each part of the memory earns a navigation agent", 14400, usual=False),
     Topic("soak", "An hour round a loop", 3600, usual=False),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -48,21 +48,23 @@ def learn(
     rows = rows_of(lessons, memory, rarity, settings.seed, settings.length_prior)
     signs, right, stopped = [], [], []
     for half in range(2):
-        model = _fitted(merged(rows[1 - half :: 2]), rarity, settings, config)
-        held = range(half, len(lessons), 2)
-        stopped += [_halt_hops(model.halts, rows[number]) for number in held]
-        agent = ModularAgent(model, memory)
+        others, held = merged(rows[1 - half :: 2]), range(half, len(lessons), 2)
+        halts = fit_halts(others, config, settings.seed)
+        stopped += [_halt_hops(halts, rows[number]) for number in held]
         if practise is not None:
+            agent = ModularAgent(_fitted(others, halts, rarity, settings, config), memory)
             for number in held:
                 agent.forget()
                 right.append(practise(agent, lessons[number]))
                 signs.append(agent.signs)
-    model = _fitted(merged(rows), rarity, replace(settings, halt_at=_best_threshold(stopped)), config)
+    whole = merged(rows)
+    settings = replace(settings, halt_at=_best_threshold(stopped))
+    model = _fitted(whole, fit_halts(whole, config, settings.seed), rarity, settings, config)
     return replace(model, confidence=fit_confidence(np.array(signs), np.array(right))) if signs else model
 
 
-def _fitted(rows: Rows, rarity: Rarity, settings: Settings, config: FitConfig) -> ModularModel:
-    turns, stops, halts = (fit(rows, config, settings.seed) for fit in (fit_turns, fit_stops, fit_halts))
+def _fitted(rows: Rows, halts: Policy, rarity: Rarity, settings: Settings, config: FitConfig) -> ModularModel:
+    turns, stops = (fit(rows, config, settings.seed) for fit in (fit_turns, fit_stops))
     return ModularModel(turns, stops, halts, Confidence.untrained(), rarity, settings)
 
 
