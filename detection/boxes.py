@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from detection.sample import Boxes
 from slam.calibration import Camera
+from slam.gaussian_map.pictures import distorted
 
 # Lower four, then upper four; counter-clockwise seen from above, the front left one first.
 _CORNERS = np.array(
@@ -79,19 +80,7 @@ def project(camera: Camera, points: NDArray[np.floating]) -> tuple[NDArray[np.fl
     depth = seen[:, 2]
     with np.errstate(divide="ignore", invalid="ignore"):
         ideal = np.where(depth[:, None] > 0.0, seen[:, :2] / depth[:, None], np.nan)
-    pixels = distorted(camera.distortion, ideal) @ camera.K[:2, :2].T + camera.K[:2, 2]
-    return pixels, depth
-
-
-def distorted(distortion: NDArray[np.float64], ideal: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N, 2) x/z and y/z as a lens with plumb-bob (k1, k2, p1, p2, k3) shows them."""
-    k1, k2, p1, p2, k3 = distortion
-    x, y = ideal.T
-    r2 = x * x + y * y
-    radial = 1.0 + r2 * (k1 + r2 * (k2 + r2 * k3))
-    u = x * radial + 2.0 * p1 * x * y + p2 * (r2 + 2.0 * x * x)
-    v = y * radial + p1 * (r2 + 2.0 * y * y) + 2.0 * p2 * x * y
-    return np.stack([u, v], axis=1)
+    return distorted(camera, ideal), depth
 
 
 def _turned(vectors: NDArray[np.float64], yaw: NDArray[np.floating]) -> NDArray[np.float64]:
