@@ -52,7 +52,8 @@ class ModelConfig:
         image_backbone: "small", or "resnet50" (transformers' ResNet).
         image_channels: channels of the small backbone at strides 4, 8, 16 and 32.
         image_blocks: residual blocks at those strides.
-        image_levels: how many levels of the feature pyramid are used, from stride 4 up (at most 4).
+        image_first: first level of the feature pyramid that is used: 0 for stride 4, 1 for 8.
+        image_levels: how many levels are used from there on.
         lidar_queries: candidates of the LiDAR branch.
         camera_queries: candidates of the camera branch, over all pictures.
         points_per_level: sampling points of the deformable attention, a head and level.
@@ -86,6 +87,7 @@ class ModelConfig:
     image_backbone: Literal["small", "resnet50"] = "small"
     image_channels: tuple[int, ...] = (24, 48, 80, 112)
     image_blocks: tuple[int, ...] = (1, 1, 2, 2)
+    image_first: int = 1
     image_levels: int = 3
     lidar_queries: int = 100
     camera_queries: int = 80
@@ -101,6 +103,10 @@ class ModelConfig:
         if self.image_height % 32 or self.image_width % 32:
             size = f"{self.image_height} x {self.image_width}"
             raise DetectionConfigError(f"pictures of {size} pixels: height and width must be multiples of 32")
+        if not 1 <= self.image_levels <= 4 - self.image_first:
+            raise DetectionConfigError(
+                f"{self.image_levels} levels from level {self.image_first} on: there are 4 in all"
+            )
         stages = {len(self.lidar_strides), len(self.lidar_channels), len(self.lidar_blocks)}
         if len(stages) > 1 or not 1 <= self.lidar_out <= len(self.lidar_strides):
             raise DetectionConfigError(f"LiDAR stages of unequal number {stages}, BEV after stage {self.lidar_out}")
@@ -141,7 +147,7 @@ def paper_config() -> ModelConfig:
         low_m=(-54.0, -54.0, -5.0), high_m=(54.0, 54.0, 3.0), cell_m=0.075, image_height=448, image_width=800,
         channels=128, heads=8, hidden=256, dropout=0.1, pillar_channels=64,
         lidar_strides=(2, 2, 2, 2), lidar_channels=(64, 128, 256, 256), lidar_blocks=(2, 2, 5, 5), lidar_out=3,
-        image_backbone="resnet50", image_levels=4, lidar_queries=200, camera_queries=200,
+        image_backbone="resnet50", image_first=0, image_levels=4, lidar_queries=200, camera_queries=200,
     )  # fmt: skip
 
 

@@ -24,12 +24,14 @@ class Sets:
 
     Attributes:
         index: (S, tau) int64 number of the pillar at each place of each set; every pillar is in at least one.
-        repeated: (S, tau) bool, a place that repeats the one before it.
+        repeated: (S, tau) bool, a place that repeats the one before it in its set.
+        writes: (S, tau) bool, the first place of each pillar, in whatever set.
         inner: (M, 2) place of every pillar from its window's centre, windows of side 2.
     """
 
     index: Tensor
     repeated: Tensor
+    writes: Tensor
     inner: Tensor
 
 
@@ -55,8 +57,11 @@ def set_partition(cell: Tensor, window: int, size: int, shift: int, by_rows: boo
     place = start[home][:, None] + (j[:, None] * size + k) * count[home][:, None] // (sets[home] * size)[:, None]
     repeated = torch.zeros_like(place, dtype=torch.bool)
     repeated[:, 1:] = place[:, 1:] == place[:, :-1]
+    flat = place.flatten()
+    writes = torch.ones_like(flat, dtype=torch.bool)
+    writes[1:] = flat[1:] != flat[:-1]
     centred = (torch.stack([x, y], dim=1) + 0.5) * (2.0 / window) - 1.0
-    return Sets(order[place], repeated, centred)
+    return Sets(order[place], repeated, writes.view_as(place), centred)
 
 
 class SetAttention(nn.Module):
@@ -73,8 +78,7 @@ class SetAttention(nn.Module):
         """(M, C) -> (M, C)."""
         placed = (features + self.place(sets.inner))[sets.index]
         mixed = self.attention(placed, placed, features[sets.index], ~sets.repeated[:, None])
-        # Places that repeat a pillar asked the same question and got the same answer: any of them may write.
-        back = torch.zeros_like(features).index_put((sets.index.flatten(),), mixed.flatten(0, 1))
+        back = torch.zeros_like(features).index_put((sets.index[sets.writes],), mixed[sets.writes])
         return self.feed(self.norm(features + back))
 
 

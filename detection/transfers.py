@@ -1,0 +1,126 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""What the sensors lend each other before any candidate is picked: depth to pictures, looks to the BEV heatmap."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from detection.attention import FeedForward, Pyramid, make_pyramid
+from detection.batch import Batch
+from detection.config import ModelConfig
+from detection.image_backbone import in_pictures
+from detection.layers import Residual, convolution
+from detection.voxels import Pillars
+
+_DEPTH_CHANNELS = 16
+_NEAREST_M = 0.5
+_CURRENT_S = 1e-3
+
+
+class GeometricTransfer(nn.Module):
+    """Sparse depth enters each level of the pyramid (SparseFusion section 3.4); without it, a convolution alone."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.on, self.first = config.geometric_transfer, config.image_first
+        self.size = (config.image_height, config.image_width)
+        extra = _DEPTH_CHANNELS if self.on else 0
+        self.stem = convolution(2, _DEPTH_CHANNELS) if self.on else None
+        strides = (1, *(2 for _ in range(config.image_levels - 1)))
+        self.down = nn.ModuleList(Residual(_DEPTH_CHANNELS, _DEPTH_CHANNELS, stride) for stride in strides if self.on)
+        self.join = nn.ModuleList(convolution(config.channels + extra, config.channels) for _ in strides)
+
+    def forward(self, levels: list[Tensor], batch: Batch) -> list[Tensor]:
+        """Levels (B * V, C, h, w), finest first, as many of the same shapes."""
+        if self.stem is None:
+            return [join(level) for join, level in zip(self.join, levels, strict=True)]
+        depth = self.stem(sparse_depth(batch, self.size, 4 * 2**self.first))
+        out = []
+        for down, join, level in zip(self.down, self.join, levels, strict=True):
+            depth = down(depth)
+            out.append(join(torch.cat([level, depth], dim=1)))
+        return out
+
+
+def sparse_depth(batch: Batch, size: tuple[int, int], stride: int) -> Tensor:
+    """(B * V, 2, H / stride, W / stride) logarithm of the nearest return's depth in each cell, and whether one is."""
+    height, width = size[0] // stride, size[1] // stride
+    samples, views = batch.seen.shape
+    points = batch.points[batch.points[:, 4] < _CURRENT_S]
+    owner = batch.owner[batch.points[:, 4] < _CURRENT_S]
+    T, K = batch.T_camera_base[owner], batch.K[owner]
+    place, depth = in_pictures(points[:, None, :3], T, K, *size)
+    inside = (depth > _NEAREST_M) & ((place >= 0.0) & (place < 1.0)).all(dim=-1) & batch.seen[owner]
+    row, column = (place[..., 1] * height).long(), (place[..., 0] * width).long()
+    view = torch.arange(views, device=owner.device)
+    cell = ((owner[:, None] * views + view) * height + row) * width + column
+    far = 1.0e3
+    near = points.new_full((samples * views * height * width,), far)
+    near = near.scatter_reduce(0, cell[inside], depth[inside], "amin").view(samples * views, 1, height, width)
+    hit = near < far
+    return torch.cat([torch.where(hit, near.log() - 2.5, 0.0), hit.float()], dim=1)
+
+
+class SemanticTransfer(nn.Module):
+    """Occupied BEV cells gather what pictures show of them (SparseFusion section 3.4); for the LiDAR's heatmap alone.
+
+    The paper's layer looks at learnt places round a cell's centre and lets all cells of a picture look at each other.
+    Here a cell is looked up at the lowest, middle and highest of its returns: a crown, a head and a hub cap are where
+    the LiDAR says they are.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        self.stride = config.bev_stride
+        self.size = (config.image_height, config.image_width)
+        self.cell_m, self.low = config.cell_m, config.low_m
+        self.own = nn.Sequential(nn.Linear(channels, channels), nn.LayerNorm(channels))
+        self.shown = nn.Sequential(nn.Linear(3 * channels, channels), nn.LayerNorm(channels))
+        self.feed = FeedForward(channels, config.hidden, config.dropout)
+        self.out = convolution(channels + 1, channels)
+
+    def forward(self, bev: Tensor, pillars: Pillars, levels: list[Tensor], batch: Batch) -> Tensor:
+        """(B, C, rows, columns) features for the heatmap, of the map (same shape) and the pictures' levels."""
+        shape = batch.seen.shape
+        pyramid = make_pyramid([level.unflatten(0, shape) for level in levels])
+        owner, view, pillar, place = self._seen(pillars, batch)
+        looks = self._looks(pyramid, owner, view, place)
+        row, column = pillars.cell[pillar, 1] // self.stride, pillars.cell[pillar, 2] // self.stride
+        rows, columns = bev.shape[-2:]
+        known = (row < rows) & (column < columns)
+        cell = ((owner * rows + row) * columns + column)[known]
+        cells, home = torch.unique(cell, return_inverse=True)
+        index = home[:, None].expand(-1, looks.shape[1])
+        most = looks.new_zeros(len(cells), looks.shape[1])
+        most = most.scatter_reduce(0, index, looks[known], "amax", include_self=False)
+        flat = bev.permute(0, 2, 3, 1).flatten(0, 2)
+        mixed = self.feed(self.own(flat[cells]) + most)
+        joined = flat.index_put((cells,), mixed)
+        flag = flat.new_zeros(len(flat), 1).index_put((cells,), flat.new_ones(()))
+        joined = torch.cat([joined, flag], dim=1).view(len(bev), rows, columns, -1)
+        return self.out(joined.permute(0, 3, 1, 2))
+
+    def _seen(self, pillars: Pillars, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Pairs of a pillar and a picture that shows it: sample, picture, pillar (M,) and places (M, 3, 2)."""
+        owner = pillars.cell[:, 0]
+        low = batch.points.new_tensor(self.low[:2])
+        ground = low + (pillars.cell[:, [2, 1]] + 0.5) * self.cell_m
+        spots = torch.cat([ground[:, None].expand(-1, 3, -1), pillars.heights[..., None]], dim=-1)
+        T, K = batch.T_camera_base[owner][:, :, None], batch.K[owner][:, :, None]
+        place, depth = in_pictures(spots[:, None], T, K, *self.size)
+        middle = place[:, :, 1]
+        inside = (depth[:, :, 1] > _NEAREST_M) & ((middle >= 0.0) & (middle < 1.0)).all(dim=-1) & batch.seen[owner]
+        pillar, view = inside.nonzero(as_tuple=True)
+        return owner[pillar], view, pillar, place[pillar, view]
+
+    def _looks(self, pyramid: Pyramid, owner: Tensor, view: Tensor, place: Tensor) -> Tensor:
+        """(M, C) of what the levels show at (M, 3, 2) places: side by side over heights, the greatest over levels."""
+        values = pyramid.values[:, :, None]
+        pair = (owner[:, None].expand(-1, 3), view[:, None].expand(-1, 3), place[:, :, None])
+        seen = [
+            self.shown(pyramid.sample(values, level, *pair)[:, :, 0].flatten(1)) for level in range(len(pyramid.shapes))
+        ]
+        return torch.stack(seen).amax(dim=0)
