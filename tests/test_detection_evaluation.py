@@ -4,15 +4,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from detection.config import CITY_CLASSES
 from detection.errors import DetectionConfigError, DetectionError
-from detection.evaluation.nuscenes_metrics import Scores, evaluate
+from detection.evaluation.box_files import from_json, to_json
+from detection.evaluation.kitti_metrics import KITTI_CLASSES, KittiAP, KittiFrame, evaluate_kitti
+from detection.evaluation.nuscenes_metrics import evaluate
 from detection.evaluation.rules import EvalRules, counted, nuscenes_rules
 from detection.sample import Boxes, joined_boxes, make_boxes, no_boxes
 
@@ -129,3 +131,190 @@ def test_scores_are_those_of_the_nuscenes_devkit(seed, present):
         ):
             expected = theirs.get_label_tp(name, f"{key}_err")
             assert one.errors[error] == pytest.approx(expected, abs=1e-6, nan_ok=True), (name, error)
+
+
+def row_of(count: int, *, step: float = 3.0, label: int = 0) -> Boxes:
+    """Cars in a row along y, 6 m ahead."""
+    centre = np.column_stack([np.full(count, 6.0), step * np.arange(count), np.full(count, 0.8)])
+    velocity = np.zeros((count, 2))
+    return make_boxes(centre, np.tile([4.0, 2.0, 1.5], (count, 1)), np.zeros(count), [label] * count, velocity=velocity)
+
+
+def test_detections_that_are_the_truth_score_one():
+    truths, _ = recording(5, 4)
+    truths = [one.pick(np.isfinite(one.velocity).all(axis=1) & (one.points >= 5)) for one in truths]
+    scores = evaluate(truths, truths, ("a", "b", "c", "d"), PLAIN)
+    assert scores.map == pytest.approx(1.0) and scores.nds == pytest.approx(1.0)
+    assert max(scores.errors.values()) < 1e-9
+    assert scores.map_by_band == pytest.approx(dict.fromkeys(["0-10 m", "10-20 m", "20-30 m", "30-40 m"], 1.0))
+
+
+def test_average_precision_is_that_worked_by_hand():
+    truth = row_of(2, step=9.0)
+    found = replace(truth.pick([0, 0, 1]), score=np.array([0.9, 0.8, 0.7], np.float32))
+    # Recalls 1/2, 1/2, 1 at precisions 1, 1/2, 2/3: from 0.5 on, 1/2 rises to 2/3 in a line.
+    above = np.concatenate([np.ones(39), np.linspace(1 / 2, 2 / 3, 51)])
+    expected = (above - 0.1).mean() / 0.9
+    scores = evaluate([truth], [found], ("car",), PLAIN)
+    assert scores.map == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_shift_counts_at_the_distances_beyond_it_and_is_the_translation_error():
+    truth = row_of(3, step=9.0)
+    scores = evaluate([truth], [replace(truth, centre=truth.centre + np.float32([0.75, 0.0, 5.0]))], ("car",), PLAIN)
+    assert scores.per_class["car"].ap_by_distance == pytest.approx({0.5: 0.0, 1.0: 1.0, 2.0: 1.0, 4.0: 1.0})
+    assert scores.errors == pytest.approx({"ATE": 0.75, "ASE": 0.0, "AOE": 0.0, "AVE": 0.0}, abs=1e-6)
+    assert scores.nds == pytest.approx((5 * 0.75 + 0.25 + 3) / 9)
+
+
+def test_a_turn_means_nothing_for_a_tree_and_half_a_turn_nothing_for_a_barrier():
+    truth = joined_boxes([row_of(2, label=label) for label in range(3)])
+    turned = replace(truth, yaw=truth.yaw + np.float32(np.pi))
+    per_class = evaluate([truth], [turned], ("tree", "barrier", "bench"), EvalRules()).per_class
+    assert np.isnan(per_class["tree"].errors["AOE"]) and np.isnan(per_class["tree"].errors["AVE"])
+    assert per_class["barrier"].errors["AOE"] == pytest.approx(0.0, abs=1e-6)
+    assert per_class["bench"].errors["AOE"] == pytest.approx(np.pi, abs=1e-6)
+
+
+def test_truth_counts_when_either_returns_or_pixels_show_it_or_nobody_counted():
+    boxes = replace(row_of(6), points=np.array([5, 4, 4, 0, -1, 0]), pixels=np.array([0, 64, 63, -1, -1, 500]))
+    assert counted(boxes, ("car",), EvalRules()).tolist() == [True, True, False, False, True, True]
+    far = replace(row_of(2), centre=np.float32([[39.9, 0, 0], [40.0, 0, 0]]))
+    assert counted(far, ("car",), EvalRules()).tolist() == [True, False]
+
+
+def test_a_band_of_distance_is_that_of_the_true_box_for_matches_and_the_own_one_for_false_alarms():
+    def cars(*ahead: float) -> Boxes:
+        return replace(row_of(len(ahead)), centre=np.float32([[x, 0.0, 0.8] for x in ahead]))
+
+    found = replace(cars(21.0, 25.5, 10.1), score=np.float32([0.95, 0.9, 0.5]))
+    bands = evaluate([cars(9.9, 21.0)], [found], ("car",), PLAIN).map_by_band
+    assert bands["0-10 m"] == pytest.approx(1.0) and np.isnan(bands["10-20 m"])
+    # Precision falls from 1 to 1/2 at the last of the 90 recalls.
+    assert bands["20-30 m"] == pytest.approx((89 * 0.9 + 0.4) / 90 / 0.9)
+
+
+def test_a_class_without_truth_counts_as_in_nuscenes_or_not_at_all():
+    truth = row_of(2)
+    assert evaluate([truth], [truth], ("car", "van"), EvalRules()).map == pytest.approx(0.5)
+    assert evaluate([truth], [truth], ("car", "van"), EvalRules(absent_count=False)).map == pytest.approx(1.0)
+
+
+def test_nothing_detected_scores_nothing_and_its_metrics_are_plain_json():
+    scores = evaluate([row_of(2)], [no_boxes()], ("car", "tree"), EvalRules())
+    assert scores.map == 0.0 and scores.nds == 0.0
+    document = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
+    assert document["per_class"]["tree"]["AOE"] is None and document["per_class"]["car"]["ATE"] == 1.0
+
+
+def test_what_cannot_be_scored_is_said_with_numbers():
+    truth = row_of(2)
+    with pytest.raises(DetectionError, match="2 frames of truth, 1 of detections"):
+        evaluate([truth, truth], [truth], ("car",))
+    with pytest.raises(DetectionError, match="labels from 3 to 3 for 1 classes"):
+        evaluate([truth], [row_of(2, label=3)], ("car",))
+    with pytest.raises(DetectionError, match="1 of 2 boxes"):
+        evaluate([truth], [replace(truth, score=np.float32([0.5, np.nan]))], ("car",))
+    with pytest.raises(DetectionConfigError, match=r"none of the distances"):
+        EvalRules(error_distance_m=3.0)
+
+
+def test_boxes_survive_json():
+    boxes = replace(scene(np.random.default_rng(3), 9, 20), identity=np.arange(20), pixels=np.arange(20) - 1)
+    document = json.loads(json.dumps(to_json({"a": boxes, "b": no_boxes()}, CITY_CLASSES), allow_nan=False))
+    back = from_json(document, CITY_CLASSES)
+    assert list(back) == ["a", "b"] and len(back["b"]) == 0
+    for name in ("centre", "size", "velocity", "label", "score", "identity", "points", "pixels"):
+        np.testing.assert_array_equal(getattr(back["a"], name), getattr(boxes, name))
+    np.testing.assert_allclose(back["a"].yaw, boxes.yaw, atol=1e-6)
+
+
+def test_json_of_another_frame_or_class_is_refused():
+    document = to_json({"a": row_of(1)}, ("car",))
+    with pytest.raises(DetectionError, match="'car' is neither a field there nor one of the classes"):
+        from_json(document, ("van",))
+    with pytest.raises(DetectionError, match="frame 'map'"):
+        from_json({**document, "meta": {"frame": "map"}}, ("car",))
+    with pytest.raises(DetectionError, match="no 'results'"):
+        from_json({}, ("car",))
+
+
+def test_the_devkit_reads_our_json():
+    data = pytest.importorskip("nuscenes.eval.detection.data_classes", reason="nuscenes-devkit is not installed")
+    box = data.DetectionBox.deserialize(to_json({"a": row_of(1)}, ("car",))["results"]["a"][0])
+    assert box.size == (2.0, 4.0, 1.5) and box.detection_name == "car" and box.detection_score == 1.0
+
+
+KITTI = ("Car", "Van", "Pedestrian", "Person_sitting", "Cyclist")
+
+
+def picture(boxes: Boxes, *, height_px: float = 60.0, **others) -> KittiFrame:
+    """Rectangles side by side, 100 pixels apart, 50 wide."""
+    left = 100.0 * np.arange(len(boxes))
+    rectangles = np.column_stack(
+        [left, np.full(len(boxes), 100.0), left + 50.0, np.full(len(boxes), 100.0 + height_px)]
+    )
+    return KittiFrame(boxes, rectangles, **others)
+
+
+def test_kitti_precision_of_perfect_detections_is_one_at_every_difficulty():
+    truth = picture(row_of(30))
+    found = picture(replace(row_of(30), score=np.linspace(0.9, 0.2, 30, dtype=np.float32)))
+    result = evaluate_kitti([truth], [found], KITTI)
+    assert set(result) == {"Car", "Pedestrian", "Cyclist"}
+    for measure in ("bev", "3d"):
+        assert set(result["Car"][measure]) == {"easy", "moderate", "hard"}
+        # With 30 boxes, only 30 of the 41 recalls are reached, and 11 read every fourth.
+        assert all(
+            one == KittiAP(pytest.approx(29 / 40), pytest.approx(8 / 11), 30) for one in result["Car"][measure].values()
+        )
+    assert result["Cyclist"]["3d"]["easy"] == KittiAP(0.0, 0.0, 0)
+
+
+def test_kitti_counts_height_in_space_and_not_from_above():
+    truth = picture(row_of(80))
+    lifted = replace(row_of(80), centre=row_of(80).centre + np.float32([0, 0, 0.5]))
+    result = evaluate_kitti([truth], [picture(lifted)], KITTI)["Car"]
+    assert result["bev"]["easy"].r40 == pytest.approx(1.0)
+    assert result["3d"]["easy"].r40 == 0.0  # two thirds of the height are shared: an overlap of 1/2
+
+
+def test_kitti_levels_leave_out_what_is_hidden_cut_off_or_small():
+    hidden = np.repeat([0, 1, 2, 3], 3)
+    cut = np.tile([0.0, 0.2, 0.4], 4)
+    truth = picture(row_of(12), occlusion=hidden, truncation=cut)
+    counts = {
+        name: one.count for name, one in evaluate_kitti([truth], [picture(no_boxes())], KITTI)["Car"]["3d"].items()
+    }
+    assert counts == {"easy": 1, "moderate": 4, "hard": 9}
+    small = evaluate_kitti([picture(row_of(12), height_px=30.0)], [picture(no_boxes())], KITTI)["Car"]["3d"]
+    assert small["easy"].count == 0 and small["moderate"].count == 12
+
+
+def test_kitti_blames_nobody_for_neighbours_small_boxes_and_regions_that_nobody_labelled():
+    def false_alarms_cost(truth: KittiFrame, found: KittiFrame) -> float:
+        return 1.0 - evaluate_kitti([truth], [found], KITTI)["Car"]["bev"]["moderate"].r40
+
+    cars, extra = row_of(80), replace(row_of(1), centre=np.float32([[-20.0, 0.0, 0.8]]))
+    both = joined_boxes([cars, extra])
+    wrong = picture(replace(both, score=np.append(np.full(80, 0.5), 0.9).astype(np.float32)))
+    assert false_alarms_cost(picture(cars), wrong) > 0.01
+    van = replace(both, label=np.append(np.zeros(80, np.int64), 1))
+    assert false_alarms_cost(picture(van), wrong) == pytest.approx(0.0)
+    small = wrong.rectangles.copy()
+    small[-1, 3] = small[-1, 1] + 24.0
+    assert false_alarms_cost(picture(cars), replace(wrong, rectangles=small)) == pytest.approx(0.0)
+    nobody = picture(cars, dont_care=wrong.rectangles[-1:] + np.array([5.0, 0.0, 5.0, 0.0]))
+    assert false_alarms_cost(nobody, wrong) == pytest.approx(0.0)
+    assert false_alarms_cost(picture(cars, dont_care=wrong.rectangles[-1:] + 40.0), wrong) > 0.01
+
+
+def test_kitti_precision_is_that_worked_by_hand():
+    truth, kinds = picture(row_of(1, label=2)), KITTI_CLASSES[1:2]
+    half = replace(row_of(1, label=2), centre=row_of(1).centre + np.float32([1.0, 0, 0]), score=np.float32([0.4]))
+    stray = replace(half, centre=half.centre + np.float32([30, 0, 0]), score=np.float32([0.9]))
+    found = joined_boxes([half, stray])
+    # One true box, one threshold (0.4): one right, one wrong. An overlap of 3/5 is enough for a pedestrian.
+    assert evaluate_kitti([truth], [picture(found)], KITTI, kinds)["Pedestrian"]["bev"]["easy"] == KittiAP(
+        0.0, pytest.approx(0.5 / 11), 1
+    )
