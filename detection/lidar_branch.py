@@ -46,6 +46,8 @@ class BevBackbone(nn.Module):
 class Peaks(nn.Module):
     """The highest local maxima of a heatmap."""
 
+    small: Tensor
+
     def __init__(self, config: ModelConfig, count: int) -> None:
         super().__init__()
         self.count = count

@@ -104,4 +104,5 @@ class PillarEncoder(nn.Module):
         index = points.pillar[:, None].expand_as(each)
         highest = each.new_zeros(len(points.cell), each.shape[1]).scatter_reduce(0, index, each, "amax")
         features = self.pillar(torch.cat([highest, points.heights], dim=1))
-        return Pillars(points.cell, features, points.heights, samples, self.config.grid[::-1])
+        columns, rows = self.config.grid
+        return Pillars(points.cell, features, points.heights, samples, (rows, columns))

@@ -1,0 +1,135 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""From samples to boxes: a network, the calibration of its scores, and what it was trained on, in one file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from detection.batch import collate
+from detection.calibration import ScoreCalibration
+from detection.config import ModelConfig
+from detection.errors import CheckpointError
+from detection.heads import Candidates, decode
+from detection.model import Outputs, SparseFusion
+from detection.sample import Boxes, Sample, make_boxes, no_boxes
+from detection.statistics import InputStatistics
+from slam.config import load, to_dict
+from slam.errors import ConfigError
+from slam.files import write_bytes
+
+FORMAT = "mem4nav-detector-1"
+HEADS = ("lidar", "camera", "fused")
+CITY_WEIGHTS = Path(__file__).with_name("weights") / "city.safetensors"
+
+
+@dataclass(slots=True)
+class Detector:
+    """A network ready to be asked.
+
+    Attributes:
+        model: the network, in evaluation mode.
+        calibration: what a score of the fused head is worth, as a probability; None where it was not measured.
+        statistics: what it was trained on, in numbers; None where it was not kept.
+    """
+
+    model: SparseFusion
+    calibration: ScoreCalibration | None = None
+    statistics: InputStatistics | None = None
+
+    @property
+    def config(self) -> ModelConfig:
+        """Sizes and switches of the network."""
+        return self.model.config
+
+    def detect(self, samples: Sequence[Sample]) -> list[dict[str, Boxes]]:
+        """Boxes of each sample by head: "lidar", "camera" and "fused", the best first.
+
+        A head whose sensor is missing finds nothing.
+        """
+        device = next(self.model.parameters()).device
+        self.model.eval()
+        with torch.inference_mode():
+            outputs = self.model(collate(samples, self.config).to(device))
+        found = boxes_of(outputs, self.config)
+        if self.calibration is not None:
+            for one in found:
+                boxes = one["fused"]
+                boxes.score[:] = self.calibration.apply(boxes.score, boxes.label)
+        return found
+
+    def save(self, path: str | Path) -> Path:
+        """Write a safetensors file, aside first and then renamed."""
+        words = {"format": FORMAT, "config": json.dumps(to_dict(self.config))}
+        for name in ("calibration", "statistics"):
+            part = getattr(self, name)
+            if part is not None:
+                words[name] = json.dumps(part.to_json())
+        tensors = {name: t.detach().cpu().contiguous() for name, t in self.model.state_dict().items()}
+        return write_bytes(path, save(tensors, words))
+
+    @classmethod
+    def load(cls, path: str | Path, device: str = "cpu") -> Detector:
+        """Read what ``save`` wrote.
+
+        Raises:
+            CheckpointError: the file is not there, is damaged, or holds something else.
+        """
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                words = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            if words.get("format") != FORMAT:
+                raise CheckpointError(f"{path} holds {words.get('format', 'no format')!r}, not {FORMAT!r}")
+            model = SparseFusion(load(ModelConfig, overrides=json.loads(words["config"])))
+            model.load_state_dict(tensors)
+        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, ConfigError) as error:
+            raise CheckpointError(f"cannot read a detector from {path}: {error}") from None
+        calibration = ScoreCalibration.from_json(json.loads(words["calibration"])) if "calibration" in words else None
+        statistics = InputStatistics.from_json(json.loads(words["statistics"])) if "statistics" in words else None
+        return cls(model.to(device).eval(), calibration, statistics)
+
+
+def boxes_of(outputs: Outputs, config: ModelConfig) -> list[dict[str, Boxes]]:
+    """Boxes of each sample by head, the best first; their scores are not calibrated."""
+    found = []
+    for number in range(len(outputs.fused.place)):
+        heads = {"lidar": outputs.lidar, "camera": outputs.camera, "fused": outputs.fused}
+        found.append({name: _boxes(head, number, config) for name, head in heads.items()})
+    return found
+
+
+def _boxes(head: Candidates | None, number: int, config: ModelConfig) -> Boxes:
+    if head is None:
+        return no_boxes()
+    valid = head.valid[number].cpu().numpy()
+    logits, code = (x[number].float().cpu().numpy()[valid] for x in (head.logits, head.absolute()))
+    seed = head.seed_score[number].float().cpu().numpy()[valid]
+    first = head.seed_class[number].cpu().numpy()[valid]
+    score = rescored(logits, seed, first, config)
+    label, best = score.argmax(axis=1), score.max(axis=1)
+    boxes = make_boxes(**decode(code, config), label=label, score=best)
+    inside = ((boxes.centre >= config.low_m) & (boxes.centre < config.high_m)).all(axis=1)
+    order = np.argsort(-boxes.score, kind="stable")
+    return boxes.pick(order[inside[order]])
+
+
+def rescored(
+    logits: NDArray[np.float32], seed: NDArray[np.float32], first: NDArray[np.int64], config: ModelConfig
+) -> NDArray[np.float32]:
+    """(Q, K) scores of classes from (Q, K) logits and the (Q,) score and class of the peak a candidate came from."""
+    score = 1.0 / (1.0 + np.exp(-np.clip(logits, -30.0, 30.0)))
+    if config.rescoring == "none":
+        return score
+    if config.rescoring == "soft":
+        return score * seed[:, None]
+    return score * seed[:, None] * (np.arange(logits.shape[1]) == first[:, None])
