@@ -9,12 +9,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 
+from detection.calibration import ScoreCalibration, fit_calibration, uncalibrated
 from detection.config import CITY_CLASSES
 from detection.errors import DetectionConfigError, DetectionError
 from detection.evaluation.box_files import from_json, to_json
 from detection.evaluation.kitti_metrics import KITTI_CLASSES, KittiAP, KittiFrame, evaluate_kitti
 from detection.evaluation.nuscenes_metrics import evaluate
+from detection.evaluation.reliability import Reliability
+from detection.evaluation.report import (
+    evaluate_heads,
+    metrics,
+    per_head,
+    reliability_of,
+    save_precision_recall,
+    save_reliability,
+)
 from detection.evaluation.rules import EvalRules, counted, nuscenes_rules
 from detection.sample import Boxes, joined_boxes, make_boxes, no_boxes
 
@@ -318,3 +329,78 @@ def test_kitti_precision_is_that_worked_by_hand():
     assert evaluate_kitti([truth], [picture(found)], KITTI, kinds)["Pedestrian"]["bev"]["easy"] == KittiAP(
         0.0, pytest.approx(0.5 / 11), 1
     )
+
+
+def overconfident(seed: int, frames: int, vans: bool = True) -> tuple[list[Boxes], list[Boxes]]:
+    """Detections whose scores promise more than they hold, those of the vans, every other box, most of all."""
+    rng = np.random.default_rng(seed)
+    x, y = np.meshgrid(12.0 * np.arange(-2, 3), 12.0 * np.arange(-1, 3) - 6.0)
+    centre = np.column_stack([x.ravel(), y.ravel(), np.ones(20)]).astype(np.float32)
+    truths, found = [], []
+    for _ in range(frames):
+        boxes = replace(row_of(20), centre=centre, label=np.arange(20) % 2 if vans else np.zeros(20, np.int64))
+        honest = rng.beta(1.0, 1.5, 20)
+        missed = (rng.random(20) > honest)[:, None] * np.float32([0.0, 5.0, 0.0])
+        score = expit(1.8 * logit(honest) + 1.0 + boxes.label)
+        truths.append(boxes)
+        found.append(replace(boxes, centre=centre + missed, score=score.astype(np.float32)))
+    return truths, found
+
+
+def test_calibrated_scores_say_how_often_boxes_are_right():
+    classes = ("car", "van")
+    fitted = fit_calibration(*overconfident(0, 250), classes, PLAIN)
+    truths, found = overconfident(1, 250)
+    before, after = (
+        reliability_of(truths, one, classes, PLAIN).ece for one in (found, [fitted.applied(boxes) for boxes in found])
+    )
+    assert before > 0.1 and after < 0.03
+    np.testing.assert_allclose(fitted.slopes, 1 / 1.8, atol=0.1)
+    assert fitted.offsets[1] < fitted.offsets[0] < 0.0
+
+
+def test_calibration_leaves_average_precision_alone():
+    truths, found = recording(7, 3)
+    fitted = fit_calibration(truths, found, ("a", "b", "c"), PLAIN)
+    raw, calibrated = (
+        evaluate(truths, one, ("a", "b", "c"), PLAIN) for one in (found, list(map(fitted.applied, found)))
+    )
+    for name, one in raw.per_class.items():
+        assert calibrated.per_class[name].ap_by_distance == one.ap_by_distance
+
+
+def test_a_class_of_few_examples_leans_on_all_others():
+    truths, found = overconfident(0, 60, vans=False)
+    fitted = fit_calibration(truths, found, ("car", "van"), PLAIN)
+    assert fitted.slopes[1] == pytest.approx(fitted.slopes[0], rel=0.05)
+    assert fitted.offsets[1] == pytest.approx(fitted.offsets[0], abs=0.1)
+
+
+def test_a_calibration_survives_json_and_says_what_it_lacks():
+    fitted = ScoreCalibration(("car", "van"), (0.5, 2.0), (-1.0, 0.25))
+    assert ScoreCalibration.from_dict(json.loads(json.dumps(fitted.to_dict()))) == fitted
+    score, label = np.float32([0.0, 0.3, 1.0, 0.3]), np.array([0, 1, 1, 0])
+    assert ((fitted.apply(score, label) >= 0.0) & (fitted.apply(score, label) <= 1.0)).all()
+    np.testing.assert_allclose(uncalibrated(("car", "van")).apply(score, label), score, atol=2e-7)
+    with pytest.raises(DetectionError, match="without 'slopes'"):
+        ScoreCalibration.from_dict({"classes": []})
+    with pytest.raises(DetectionError, match="both kinds are needed"):
+        fit_calibration([row_of(2)], [row_of(2)], ("car",), PLAIN)
+
+
+def test_the_expected_calibration_error_is_that_worked_by_hand():
+    result = Reliability.of(np.array([0.9, 0.9, 0.1, 1.0]), np.array([True, False, False, True]), bins=2)
+    assert result.count.tolist() == [1, 3]
+    assert result.ece == pytest.approx((0.1 + 3 * abs(2.8 / 3 - 2 / 3)) / 4)
+
+
+def test_the_report_tells_every_head_and_draws_its_figures(tmp_path):
+    truths, found = recording(8, 3, frames=3)
+    heads = per_head([{"lidar": one.pick(np.arange(0, len(one), 2)), "fused": one} for one in found])
+    scores = evaluate_heads(truths, heads, ("a", "b", "c"), PLAIN)
+    document = json.loads(json.dumps(metrics(scores), allow_nan=False))
+    assert document["map"] == document["per_head"]["fused"]["map"] > document["per_head"]["lidar"]["map"] > 0.0
+    assert set(document["per_class"]) == {"a", "b", "c"} and "nds" in document
+    save_precision_recall(tmp_path / "curves.svg", scores["fused"], "fused")
+    save_reliability(tmp_path / "scores.svg", {"raw": reliability_of(truths, found, ("a", "b", "c"), PLAIN)})
+    assert all("<svg" in path.read_text() for path in tmp_path.iterdir())
