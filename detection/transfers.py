@@ -86,35 +86,45 @@ class SemanticTransfer(nn.Module):
         """(B, C, rows, columns) features for the heatmap, of the map (same shape) and the pictures' levels."""
         shape = batch.seen.shape
         pyramid = make_pyramid([level.unflatten(0, shape) for level in levels])
-        owner, view, pillar, place = self._seen(pillars, batch)
-        looks = self._looks(pyramid, owner, view, place)
-        row, column = pillars.cell[pillar, 1] // self.stride, pillars.cell[pillar, 2] // self.stride
         rows, columns = bev.shape[-2:]
-        known = (row < rows) & (column < columns)
-        cell = ((owner * rows + row) * columns + column)[known]
-        cells, home = torch.unique(cell, return_inverse=True)
-        index = home[:, None].expand(-1, looks.shape[1])
-        most = looks.new_zeros(len(cells), looks.shape[1])
-        most = most.scatter_reduce(0, index, looks[known], "amax", include_self=False)
+        key, spots = self._cells(pillars, rows, columns)
+        owner, view, number, place = self._seen(key // (rows * columns), spots, batch)
+        looks = self._looks(pyramid, owner, view, place)
+        index = number[:, None].expand_as(looks)
+        most = looks.new_full((len(key), looks.shape[1]), -1.0e4).scatter_reduce(0, index, looks, "amax")
+        known = number.new_zeros(len(key)).index_fill(0, number, 1).bool()
+        key, most = key[known], most[known]
         flat = bev.permute(0, 2, 3, 1).flatten(0, 2)
-        mixed = self.feed(self.own(flat[cells]) + most)
-        joined = flat.index_put((cells,), mixed)
-        flag = flat.new_zeros(len(flat), 1).index_put((cells,), flat.new_ones(()))
+        joined = flat.index_put((key,), self.feed(self.own(flat[key]) + most))
+        flag = flat.new_zeros(len(flat), 1).index_put((key,), flat.new_ones(()))
         joined = torch.cat([joined, flag], dim=1).view(len(bev), rows, columns, -1)
         return self.out(joined.permute(0, 3, 1, 2))
 
-    def _seen(self, pillars: Pillars, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pairs of a pillar and a picture that shows it: sample, picture, pillar (M,) and places (M, 3, 2)."""
-        owner = pillars.cell[:, 0]
-        low = batch.points.new_tensor(self.low[:2])
-        ground = low + (pillars.cell[:, [2, 1]] + 0.5) * self.cell_m
-        spots = torch.cat([ground[:, None].expand(-1, 3, -1), pillars.heights[..., None]], dim=-1)
+    def _cells(self, pillars: Pillars, rows: int, columns: int) -> tuple[Tensor, Tensor]:
+        """Occupied BEV cells: number over all samples (N,), and (N, 3, 3) the lowest, middle and highest spot."""
+        row, column = pillars.cell[:, 1] // self.stride, pillars.cell[:, 2] // self.stride
+        inside = (row < rows) & (column < columns)
+        number = ((pillars.cell[:, 0] * rows + row) * columns + column)[inside]
+        key, home = torch.unique(number, return_inverse=True)
+        heights = pillars.heights[inside]
+        low, high = (
+            heights.new_zeros(len(key)).scatter_reduce(0, home, heights[:, k], how, include_self=False)
+            for k, how in ((0, "amin"), (2, "amax"))
+        )
+        side = self.stride * self.cell_m
+        ground = torch.stack([key % columns + 0.5, key // columns % rows + 0.5], dim=-1) * side
+        ground = ground + ground.new_tensor(self.low[:2])
+        height = torch.stack([low, 0.5 * (low + high), high], dim=-1)
+        return key, torch.cat([ground[:, None].expand(-1, 3, -1), height[..., None]], dim=-1)
+
+    def _seen(self, owner: Tensor, spots: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Pairs of a cell and a picture that shows its middle: sample, picture, cell (M,) and places (M, 3, 2)."""
         T, K = batch.T_camera_base[owner][:, :, None], batch.K[owner][:, :, None]
         place, depth = in_pictures(spots[:, None], T, K, *self.size)
         middle = place[:, :, 1]
         inside = (depth[:, :, 1] > _NEAREST_M) & ((middle >= 0.0) & (middle < 1.0)).all(dim=-1) & batch.seen[owner]
-        pillar, view = inside.nonzero(as_tuple=True)
-        return owner[pillar], view, pillar, place[pillar, view]
+        cell, view = inside.nonzero(as_tuple=True)
+        return owner[cell], view, cell, place[cell, view]
 
     def _looks(self, pyramid: Pyramid, owner: Tensor, view: Tensor, place: Tensor) -> Tensor:
         """(M, C) of what the levels show at (M, 3, 2) places: side by side over heights, the greatest over levels."""
