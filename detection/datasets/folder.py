@@ -107,7 +107,7 @@ class FolderWriter:
         """Args:
             folder: made where missing; one that is there must have the same classes, and is added to.
             classes: names, in the order of the samples' labels.
-            jpeg_quality: of the pictures; None writes PNG, without loss and about eight times as large.
+            jpeg_quality: of the pictures; None writes PNG, without loss and about three times as large.
 
         Raises:
             DatasetError: the folder holds a dataset of other classes.
