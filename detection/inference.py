@@ -112,8 +112,8 @@ def _boxes(head: Candidates | None, number: int, config: ModelConfig) -> Boxes:
     if head is None:
         return no_boxes()
     valid = head.valid[number].cpu().numpy()
-    logits, code = (x[number].float().cpu().numpy()[valid] for x in (head.logits, head.absolute()))
-    seed = head.seed_score[number].float().cpu().numpy()[valid]
+    logits, code = (x[number].detach().float().cpu().numpy()[valid] for x in (head.logits, head.absolute()))
+    seed = head.seed_score[number].detach().float().cpu().numpy()[valid]
     first = head.seed_class[number].cpu().numpy()[valid]
     score = rescored(logits, seed, first, config)
     label, best = score.argmax(axis=1), score.max(axis=1)

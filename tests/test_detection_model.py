@@ -1,0 +1,231 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""The network: what goes in, what comes out, with whichever sensors there are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from detection.attention import make_pyramid
+from detection.batch import collate, prepared
+from detection.boxes import project, wrap_angle
+from detection.camera_branch import MonoCandidates, lifted
+from detection.config import LossConfig, ModelConfig, paper_config
+from detection.dsvt import set_partition
+from detection.errors import CheckpointError, DetectionConfigError
+from detection.heads import decode, encode
+from detection.inference import Detector, boxes_of, rescored
+from detection.losses import losses
+from detection.model import SparseFusion
+from detection.sample import Sample, View
+from detection.targets import bev_peaks, truth_of
+from detection.voxels import sort_into_pillars
+from detection_worlds import CLASSES, looking, scene, small_model
+from slam.calibration import Camera
+
+torch.set_num_threads(1)
+
+
+def untrained(config: ModelConfig, seed: int = 0) -> SparseFusion:
+    torch.manual_seed(seed)
+    return SparseFusion(config).eval()
+
+
+def test_every_weight_learns_from_every_switch_and_backbone():
+    for changes in (
+        {},
+        {"lidar_backbone": "dsvt"},
+        {"semantic_transfer": False, "geometric_transfer": False},
+        {"view_transform": False},
+    ):
+        config = small_model(**changes)
+        model = untrained(config).train()
+        batch = collate([scene(0), scene(1)], config)
+        losses(model(batch), batch, config, LossConfig())["total"].backward()
+        assert [name for name, p in model.named_parameters() if p.grad is None] == []
+        assert all(bool(torch.isfinite(p.grad).all()) for p in model.parameters() if p.grad is not None)
+
+
+@pytest.mark.parametrize(("cameras", "sweep"), [(4, True), (1, True), (0, True), (4, False), (2, False)])
+def test_any_number_of_cameras_and_any_lidar_will_do(cameras, sweep):
+    config = small_model()
+    found = Detector(untrained(config)).detect([scene(0, cameras, sweep)])[0]
+    expected = config.lidar_queries * sweep + config.camera_queries * (cameras > 0)
+    assert 0 < len(found["fused"]) <= expected
+    assert (len(found["lidar"]) > 0) == sweep and (len(found["camera"]) > 0) == (cameras > 0)
+    assert all(np.isfinite(boxes.centre).all() for boxes in found.values())
+
+
+def test_what_is_found_does_not_hang_on_what_else_is_in_the_batch():
+    config = small_model()
+    detector = Detector(untrained(config))
+    alone = detector.detect([scene(0, cameras=2)])[0]["fused"]
+    among = detector.detect([scene(1), scene(0, cameras=2), scene(2, cameras=0)])[1]["fused"]
+    assert len(alone) == len(among)
+    assert np.allclose(alone.centre, among.centre, atol=1e-3) and np.allclose(alone.score, among.score, atol=1e-5)
+
+
+def test_a_sample_with_neither_points_nor_pictures_finds_nothing():
+    config = small_model()
+    found = Detector(untrained(config)).detect([Sample("empty", 0, np.zeros((0, 5), np.float32))])[0]
+    assert all(len(boxes) == 0 for boxes in found.values())
+
+
+def test_box_codes_come_back_as_the_boxes_they_were_made_from():
+    config = small_model()
+    boxes = scene(3).boxes
+    assert boxes is not None
+    back = decode(encode(boxes, config), config)
+    assert np.allclose(back["centre"], boxes.centre, atol=1e-4) and np.allclose(back["size"], boxes.size, rtol=1e-5)
+    assert np.allclose(wrap_angle(back["yaw"] - boxes.yaw), 0.0, atol=1e-5)
+    assert np.allclose(back["velocity"], boxes.velocity)
+
+
+def test_a_true_box_told_in_its_cameras_terms_is_lifted_back_to_where_it_stands():
+    config = small_model()
+    batch = collate([scene(4)], config)
+    truth = truth_of(batch, 0, config)
+    view, box = np.nonzero(truth.shown)
+    assert len(box) > 1
+    code, at = torch.from_numpy(truth.mono[view, box])[None], torch.from_numpy(view)[None]
+    blank = torch.zeros(1, len(box), 1)
+    mono = MonoCandidates(blank, at, code[..., :2], blank, code, blank[..., 0], at, at >= 0)
+    found = lifted(mono, batch, (config.image_height, config.image_width))[0].numpy()
+    assert np.allclose(found[:, :3], truth.boxes.centre[box], atol=1e-3)
+    assert np.allclose(wrap_angle(np.arctan2(found[:, 6], found[:, 7]) - truth.boxes.yaw[box]), 0.0, atol=1e-4)
+    assert np.allclose(found[:, 8:], truth.boxes.velocity[box], atol=1e-4)
+
+
+def test_gathering_from_a_pyramid_equals_grid_sampling_its_levels():
+    rng = torch.Generator().manual_seed(0)
+    levels = [torch.randn(2, 3, 8, 6, 10, generator=rng), torch.randn(2, 3, 8, 3, 5, generator=rng)]
+    pyramid = make_pyramid(levels)
+    place = torch.rand(2, 7, 1, 2, generator=rng) * 1.4 - 0.2
+    view = torch.randint(3, (2, 7), generator=rng)
+    batch = torch.arange(2)[:, None].expand(2, 7)
+    for number, level in enumerate(levels):
+        found = pyramid.sample(pyramid.values[:, :, None], number, batch, view, place)[:, :, 0]
+        for b in range(2):
+            for q in range(7):
+                grid = (2.0 * place[b, q, 0] - 1.0).view(1, 1, 1, 2)
+                want = functional.grid_sample(level[b, view[b, q]][None], grid, align_corners=False)
+                assert torch.allclose(found[b, q], want.flatten(), atol=1e-5)
+
+
+@pytest.mark.parametrize("shift", [0, 3])
+@pytest.mark.parametrize("by_rows", [True, False])
+def test_every_pillar_is_in_a_set_of_its_own_window_alone(shift, by_rows):
+    rng = torch.Generator().manual_seed(shift)
+    cell = torch.unique(torch.randint(0, 20, (150, 3), generator=rng) % torch.tensor([2, 20, 20]), dim=0)
+    sets = set_partition(cell, 6, 8, shift, by_rows)
+    assert sorted(sets.index[sets.writes].tolist()) == list(range(len(cell)))
+    window = torch.stack([cell[:, 0], (cell[:, 1] + shift) // 6, (cell[:, 2] + shift) // 6], dim=1)
+    assert all(len(torch.unique(window[one], dim=0)) == 1 for one in sets.index)
+    count = torch.unique(window, dim=0, return_counts=True)[1]
+    assert len(sets.index) == int(((count + 7) // 8).sum())
+    assert bool((sets.inner.abs() < 1.0).all())
+
+
+def test_a_pillar_knows_its_points():
+    config = small_model()
+    xyz = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 1.3], [-5.0, 4.0, 0.5], [99.0, 0.0, 0.0]], np.float32)
+    points = np.concatenate([xyz, np.zeros((4, 2), np.float32)], axis=1)
+    pillars = sort_into_pillars(collate([Sample("two", 0, points)], config), config)
+    assert len(pillars.cell) == 2 and len(pillars.inputs) == 3  # the one at 99 m is beyond the map
+    assert np.allclose(pillars.heights.numpy()[pillars.pillar[0]], [0.3, 0.8, 1.3])
+    assert np.allclose(pillars.inputs.numpy()[0, :2], [-0.15, -0.05], atol=1e-6)
+
+
+def test_heatmaps_are_one_at_centres_and_nowhere_else():
+    config = small_model()
+    batch = collate([scene(5)], config)
+    truth = truth_of(batch, 0, config)
+    heat = bev_peaks([truth], config, LossConfig())[0].numpy()
+    x, y = np.floor(truth.code[:, :2]).astype(int).T
+    assert np.allclose(heat[truth.boxes.label, y, x], 1.0) and int((heat == 1.0).sum()) == len(x)
+
+
+def test_a_picture_of_another_size_with_distortion_shows_things_where_the_pinhole_says():
+    K = np.array([[210.0, 0.0, 201.0], [0.0, 205.0, 148.0], [0.0, 0.0, 1.0]])
+    camera = Camera(400, 300, K, np.array([-0.06, 0.01, 0.0005, -0.0004, 0.0]), looking(0.0).T_base_camera)
+    pixels = np.zeros((300, 400, 3), np.uint8)
+    spots = np.array([[8.0, 2.5, 2.0], [8.0, -3.0, 1.0], [8.0, 0.5, 1.6]])
+    place, _ = project(camera, spots)
+    for u, v in np.rint(place).astype(int):
+        pixels[v - 3 : v + 4, u - 3 : u + 4] = 255
+    image, found = prepared(View("front", pixels, camera), 128, 192)
+    ideal, _ = project(replace(camera, K=found.astype(float), distortion=np.zeros(5)), spots)
+    assert image.shape == (3, 128, 192)
+    for u, v in np.rint(ideal).astype(int):
+        assert image[0, v, u] > 1.0 and image[0, v, u + 8] < 0.0
+
+
+def test_soft_rescoring_lets_a_candidate_change_its_class_and_one_hot_does_not():
+    logits, seed, first = np.array([[-2.0, 2.0]], np.float32), np.array([0.5], np.float32), np.array([0])
+    soft = rescored(logits, seed, first, small_model(rescoring="soft"))
+    hard = rescored(logits, seed, first, small_model(rescoring="one_hot"))
+    assert soft.argmax() == 1 and hard.argmax() == 0 and hard[0, 1] == 0.0
+    assert np.isclose(soft[0, 1], 0.5 / (1.0 + np.exp(-2.0)))
+
+
+def test_a_stored_detector_answers_as_before(tmp_path):
+    config = small_model(lidar_backbone="dsvt", rescoring="none")
+    detector = Detector(untrained(config, seed=3))
+    path = detector.save(tmp_path / "detector.safetensors")
+    again = Detector.load(path)
+    assert again.config == config
+    before, after = (one.detect([scene(6)])[0]["fused"] for one in (detector, again))
+    assert np.array_equal(before.centre, after.centre) and np.array_equal(before.score, after.score)
+
+
+def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path):
+    path = Detector(untrained(small_model())).save(tmp_path / "detector.safetensors")
+    path.write_bytes(path.read_bytes()[:-100])
+    for wrong in (path, tmp_path / "missing.safetensors"):
+        with pytest.raises(CheckpointError, match=wrong.name):
+            Detector.load(wrong)
+
+
+def test_sizes_that_make_no_network_are_refused_with_their_numbers():
+    with pytest.raises(DetectionConfigError, match="30 channels"):
+        small_model(channels=30)
+    with pytest.raises(DetectionConfigError, match="60 x 96"):
+        small_model(image_height=60)
+
+
+def test_the_papers_configuration_goes_forward_and_back_at_a_reduced_range():
+    pytest.importorskip("transformers", reason="ResNet-50 is transformers'")
+    reach = {"low_m": (-5.4, -5.4, -5.0), "high_m": (5.4, 5.4, 3.0), "image_height": 64, "image_width": 128}
+    config = replace(paper_config(), **reach, lidar_queries=20, camera_queries=20)
+    assert paper_config().bev_grid == (180, 180) and paper_config().lidar_queries == 200
+    model = untrained(config).train()
+    batch = collate([scene(7, cameras=2)], config)
+    found = losses(model(batch), batch, config, LossConfig())
+    found["total"].backward()
+    assert torch.isfinite(found["total"]) and len(boxes_of(model.eval()(batch), config)) == 1
+
+
+def test_a_small_network_learns_a_few_scenes_by_heart():
+    config = small_model()
+    model = untrained(config).train()
+    samples = [scene(seed) for seed in range(4)]
+    batch = collate(samples, config)
+    optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
+    for _ in range(120):
+        optimiser.zero_grad()
+        losses(model(batch), batch, config, LossConfig())["total"].backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+        optimiser.step()
+    hits = total = 0
+    for sample, found in zip(samples, Detector(model).detect(samples), strict=True):
+        assert sample.boxes is not None
+        boxes = found["fused"].pick(found["fused"].score > 0.2)
+        for centre, label in zip(sample.boxes.centre, sample.boxes.label, strict=True):
+            away = np.linalg.norm(boxes.centre[boxes.label == label] - centre, axis=1)
+            hits, total = hits + bool((away < 0.7).any()), total + 1
+    assert hits >= 0.8 * total and len(CLASSES) == 2
