@@ -58,13 +58,13 @@ class ScoreCalibration:
         """Boxes with calibrated scores."""
         return replace(boxes, score=self.apply(boxes.score, boxes.label))
 
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """As plain data for `json.dumps`."""
         return {"classes": list(self.classes), "slopes": list(self.slopes), "offsets": list(self.offsets)}
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> ScoreCalibration:
-        """What `to_dict` wrote.
+    def from_json(cls, values: Mapping[str, Any]) -> ScoreCalibration:
+        """What `to_json` wrote.
 
         Raises:
             DetectionError: a field is missing, or they contradict each other.
