@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gaussian_worlds import some
 from slam.calibration import Camera
 from slam.errors import SlamError
 from slam.gaussian_map.exposure import Exposure
@@ -257,6 +258,20 @@ def test_the_window_changes_nothing_but_what_is_kept_at_hand():
     assert maps[0].size == maps[1].size
     for a, b in zip(*maps, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-4)
+
+
+def test_a_mapped_street_that_is_come_upon_again_fills_the_window_to_its_limit_with_what_is_near():
+    rng, street = np.random.default_rng(0), GaussianMap(PlaneMap(MapConfig()))
+    walls = np.column_stack([rng.uniform(2, 100, 4000), rng.choice([-5.0, 5.0], 4000), rng.uniform(-1, 3, 4000)])
+    street.add(some(walls, sigma=(0.1, 0.1, 0.01)), np.full(4000, 4), 0)
+    chosen = Mapper({"front": CAMERA}, street, MappingConfig(scale=1.0, backend="cpu", most_in_window=1500))
+    view = View.of(CAMERA, pose())
+    seen = street.visible([view], chosen.config.reach_m)
+    chosen.render(view)
+    assert 500 < chosen.window.size <= 1500 < len(seen)
+    left_out = street.take(np.setdiff1d(seen, chosen.window.rows)).means
+    kept_to_m = np.linalg.norm(chosen.window.gaussians.means, axis=1).max()
+    assert kept_to_m < np.linalg.norm(left_out, axis=1).min() + 1.0
 
 
 def test_before_the_first_keyframe_a_held_out_picture_is_taken_as_it_is():
