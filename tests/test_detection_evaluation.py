@@ -233,7 +233,9 @@ def test_nothing_detected_scores_nothing_and_its_metrics_are_plain_json():
     scores = evaluate([row_of(2)], [no_boxes()], ("car", "tree"), EvalRules())
     assert scores.map == 0.0 and scores.nds == 0.0
     document = json.loads(json.dumps(scores.to_dict(), allow_nan=False))
-    assert document["per_class"]["tree"]["AOE"] is None and document["per_class"]["car"]["ATE"] == 1.0
+    assert (
+        document["per_class"]["tree"]["errors"]["AOE"] is None and document["per_class"]["car"]["errors"]["ATE"] == 1.0
+    )
 
 
 def test_what_cannot_be_scored_is_said_with_numbers():

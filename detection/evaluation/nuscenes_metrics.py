@@ -87,7 +87,7 @@ class Scores:
                 "ap": _plain(one.ap),
                 "ap_by_distance": {f"{key:g}": _plain(value) for key, value in one.ap_by_distance.items()},
                 "ap_by_band": _plain_items(one.ap_by_band),
-                **_plain_items(one.errors),
+                "errors": _plain_items(one.errors),
                 "count": one.count,
                 "detections": one.detections,
             }
