@@ -5,7 +5,7 @@
 from sim_envs.city.scenes.catalogue import Catalogue, catalogue_of
 from sim_envs.city.scenes.config import Rig, RigPlay, SceneConfig
 from sim_envs.city.scenes.scene import KINDS, Scene, Things
-from sim_envs.city.scenes.source import drive_scenes, town_scenes
+from sim_envs.city.scenes.source import drive_scenes, mixed_scenes, town_scenes
 from sim_envs.city.scenes.town import SceneTown
 
 __all__ = [
@@ -19,5 +19,6 @@ __all__ = [
     "Things",
     "catalogue_of",
     "drive_scenes",
+    "mixed_scenes",
     "town_scenes",
 ]

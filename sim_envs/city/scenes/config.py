@@ -94,18 +94,24 @@ class SceneConfig:
         driving: speeds of the vehicle.
         rig: its sensors.
         play: how much the rig differs from town to town.
-        frames: scenes of one town, at even distances along one loop of it; a town takes over a second to build.
+        frames: scenes of one town, along one loop of it; a town takes over a second to build.
+        sought: kinds of furniture that are rare and small: beside them scenes lie closer together than elsewhere,
+        sought_m: where one is not further than this from the way, metres,
+        sought_gain: by this factor.
         range_m: things whose centre is not further than this from base_link are listed, metres on the ground.
         aside_m: each scene's vehicle stands up to this far beside its lane's middle, metres.
         turn_deg: and is turned by up to this, either way.
     """
 
-    city: CityConfig = field(default_factory=lambda: CityConfig(streets=3))
-    traffic: TrafficConfig = field(default_factory=lambda: TrafficConfig(cars=12, cyclists=12, pedestrians=30))
+    city: CityConfig = field(default_factory=lambda: CityConfig(streets=4, block_m=46.0))
+    traffic: TrafficConfig = field(default_factory=lambda: TrafficConfig(cars=12, cyclists=14, pedestrians=30))
     driving: DrivingConfig = field(default_factory=lambda: DrivingConfig(moving_start=True))
     rig: Rig = field(default_factory=Rig)
     play: RigPlay = field(default_factory=RigPlay)
     frames: int = 24
+    sought: tuple[str, ...] = ("hydrant",)
+    sought_m: float = 9.0
+    sought_gain: float = 6.0
     range_m: float = 45.0
     aside_m: float = 0.6
     turn_deg: float = 8.0

@@ -58,7 +58,7 @@ class Ownership:
         return self._counts(hits.face, track[asked])
 
     def _counts(self, face: NDArray[np.int64], track: NDArray[np.int32]) -> NDArray[np.int64]:
-        """(count,) of N rays that met triangle ``face`` of the world, or thing number ``track`` where that is not -1."""
+        """(count,) of N rays that met triangle ``face`` of the world, or moving thing ``track`` unless that is -1."""
         still = self._owner[face[(track < 0) & (face >= 0)]]
         seen = np.concatenate([still[still >= 0], self._still + track[track >= 0]])
         return np.bincount(seen, minlength=self.count)

@@ -60,7 +60,7 @@ class Scene:
     """What the sensors of one rig saw at one moment, and the truth.
 
     Attributes:
-        name: town and moment; the same name, the same bytes (under one configuration).
+        name: town and frame or sweep; the same name, the same bytes (under one configuration).
         stamp_ns: the moment: the middle of the sweep, and of all pictures' exposures.
         points: (P, 3) float32 in base_link, each moved by the vehicle's true motion from its own time to the moment.
             Things that move are not moved with it: they stand where each ray met them.

@@ -47,4 +47,5 @@ def _poses(
     assert scan.offsets_ns is not None
     offsets, which = np.unique(scan.offsets_ns, return_inverse=True)
     time = 1e-9 * (scan.stamp_ns - START_NS + offsets)
-    return time, *motion.pose(time), which
+    rotation, position = motion.pose(time)
+    return time, rotation, position, which

@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import KDTree
 
 from sim_envs.city.drive import START_NS
 from sim_envs.city.lidar import Lidar
@@ -65,28 +66,33 @@ class SceneTown:
         return int(self.motion.duration_s * 1e9) // self.config.rig.lidar.period_ns
 
     def frame(self, number: int) -> Scene:
-        """Scene ``number`` of ``config.frames``: they lie at even distances, with chance in each."""
+        """Scene ``number`` of ``config.frames``, in the order of the way; chance says where in its stretch it lies."""
         rng = np.random.default_rng([self.seed, _SALT, number])
         time = np.interp((number + rng.random()) / self.config.frames, *self._progress)
         sweep = min(int(1e9 * time) // self.config.rig.lidar.period_ns, self.sweeps - 1)
         aside, turn = rng.uniform(-1.0, 1.0, 2) * [self.config.aside_m, np.radians(self.config.turn_deg)]
-        # A motion that is displaced from before its beginning on: the vehicle stands beside its lane's middle throughout.
+        # Displaced from before its beginning on: the vehicle is beside its lane's middle throughout.
         moved = Kidnapped(self.motion, -1.0, np.array([0.0, aside, 0.0]), euler_rotation(turn, 0.0, 0.0))
-        return self._scene(sweep, moved)
+        return self._scene(f"town-{self.seed}-frame-{number:03d}", sweep, moved)
 
     def moment(self, sweep: int) -> Scene:
-        """The scene at sweep number ``sweep`` of the drive, the vehicle in its lane: successive ones are a recording."""
-        return self._scene(sweep, self.motion)
+        """The scene at sweep ``sweep`` of the drive, the vehicle in its lane: successive ones are a recording."""
+        return self._scene(f"town-{self.seed}-sweep-{sweep:05d}", sweep, self.motion)
 
     @cached_property
     def _progress(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Share of the way that is done, and the time then."""
+        """Share of the way that is done, what is beside sought things counting for more, and the time then."""
         time = np.linspace(0.0, self.motion.duration_s, max(2, round(20.0 * self.motion.duration_s)))
-        _, position = self.motion.pose(time)
-        done = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(position, axis=0), axis=1))])
+        _, place = self.motion.pose(time)
+        steps = np.linalg.norm(np.diff(place, axis=0), axis=1)
+        sought = [box.centre[:2] for box in self._catalogue.boxes if box.kind in self.config.sought]
+        if sought:
+            away, _ = KDTree(np.array(sought)).query(place[1:, :2])
+            steps[away <= self.config.sought_m] *= self.config.sought_gain
+        done = np.concatenate([[0.0], np.cumsum(steps)])
         return done / done[-1], time
 
-    def _scene(self, sweep: int, motion: Motion) -> Scene:
+    def _scene(self, name: str, sweep: int, motion: Motion) -> Scene:
         period, T_base_lidar = self.config.rig.lidar.period_ns, self.calibration.T_base_lidar
         moment_ns = sweep * period + period // 2
         time_s = 1e-9 * moment_ns
@@ -98,10 +104,10 @@ class SceneTown:
         boxes = self._catalogue.boxes + boxes_at(self.tracks, time_s)
         near = [index for index, box in enumerate(boxes) if self._within(box, T)]
         return Scene(
-            name=f"town-{self.seed}-{sweep:05d}",
+            name=name,
             stamp_ns=START_NS + moment_ns,
             points=deskewed(scan, motion, T_base_lidar, time_s),
-            intensity=scan.intensity / np.float32(255.0),
+            intensity=(scan.intensity / 255.0).astype(np.float32),
             pictures=pictures,
             calibration=self.calibration,
             T_world_base=T,
