@@ -46,6 +46,8 @@ class StreetLessons(LearnerOptions):
     """Holds touchdown/ (nodes.txt, links.txt) and map2seq/osm/."""
     split: Annotated[tuple[Path, ...], tyro.conf.arg(metavar="FILE [FILE ...]")]
     """Annotated routes, one JSON object a line."""
+    times: Annotated[tuple[int, ...], tyro.conf.arg(metavar="N [N ...]")] = ()
+    """For modular: how often the routes of each split count; else once."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +93,16 @@ def train(
         raise UsageError("--model and --epochs are for llm and mllm")
     if benchmark.epochs is not None and benchmark.epochs < 1:
         raise UsageError(f"--epochs {benchmark.epochs}: at least one is needed")
+    if isinstance(benchmark, StreetLessons) and benchmark.times:
+        _check_times(benchmark)
     # Imported here, so that --help and a mistyped option answer at once.
     from mem4nav.cli.train_backbones import train_agent
 
     train_agent(benchmark, Terminal(benchmark.quiet))
+
+
+def _check_times(options: StreetLessons) -> None:
+    if options.backbone != "modular":
+        raise UsageError("--times is for modular")
+    if len(options.times) != len(options.split) or min(options.times) < 1:
+        raise UsageError(f"--times {options.times}: a number from 1 on for each of {len(options.split)} splits")

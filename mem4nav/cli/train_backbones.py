@@ -70,7 +70,9 @@ def training_data(options: LearnerOptions) -> str:
     if isinstance(options, City):
         return f"city, {options.episodes} tasks of the split train, towns of seed {options.town_seed}"
     assert isinstance(options, StreetLessons)
-    return f"{options.benchmark}: {', '.join(file.name for file in options.split)}; OpenStreetMap landmarks, no images"
+    pairs = zip(options.split, _times(options), strict=True)
+    files = ", ".join(file.name + (f" ({times} times)" if times > 1 else "") for file, times in pairs)
+    return f"{options.benchmark}: {files}; OpenStreetMap landmarks, no images"
 
 
 def _lessons(options: LearnerOptions) -> Iterator[Lesson]:
@@ -79,8 +81,13 @@ def _lessons(options: LearnerOptions) -> Iterator[Lesson]:
     elif isinstance(options, StreetLessons):
         graph = load_streets(options.data / "touchdown")
         landmarks = OsmLandmarks(options.data / "map2seq" / "osm", graph)
-        for file in options.split:
-            yield from street_lessons(load_split(file), graph, landmarks)
+        for file, times in zip(options.split, _times(options), strict=True):
+            for lesson in street_lessons(load_split(file), graph, landmarks):
+                yield replace(lesson, times=times)
+
+
+def _times(options: StreetLessons) -> tuple[int, ...]:
+    return options.times or (1,) * len(options.split)
 
 
 Learnt = tuple[Path, dict[str, Any]]

@@ -9,6 +9,7 @@ import numpy as np
 from mem4nav.agent import Decision
 from mem4nav.environment import Action, Observation, angle_between_deg, ways_onward
 from mem4nav.memory import Memory
+from mem4nav.modular.beginning import begins_behind
 from mem4nav.modular.confidence import SIGNS
 from mem4nav.modular.errand import Errand, is_errand
 from mem4nav.modular.landmark_words import LandmarkWords
@@ -48,7 +49,7 @@ class ModularAgent:
     ) -> None:
         self._model = model
         self._recollection = Recollection(memory, LandmarkWords(model.rarity))
-        self._look_back_at_all = turn_around and model.settings.retrospect
+        self._turn_around = turn_around
         self._lost_below, self._most_actions = lost_below, most_actions
         self._restart("")
 
@@ -69,6 +70,9 @@ class ModularAgent:
         if self._target:
             self._recollection.tell(observation)
             return self._go_back(observation)
+        if self._behind:
+            self._behind = False
+            return self._decide(Action.TURN_AROUND)
         if observation.place != self._place:
             self._place, self._heading = observation.place, None
             self._walk.arrive(observation)
@@ -82,6 +86,7 @@ class ModularAgent:
         self._walk = Walk(instruction, self._model.rarity, self._recollection, self._model.settings.length_prior)
         text = self._walk.instruction
         self._errand = Errand(text, self._model.rarity, self._recollection) if is_errand(text) else None
+        self._behind = self._turn_around and begins_behind(text)
         self._place, self._target = "", ""
         self._heading: float | None = None
         self._turns: list[float] = []
@@ -104,7 +109,7 @@ class ModularAgent:
 
     def _consider_stop(self, observation: Observation) -> Decision | None:
         left = self._most_actions - observation.steps
-        if self._look_back_at_all and self._recollection.knows_ways:
+        if self._turn_around and self._model.settings.retrospect and self._recollection.knows_ways:
             return self._look_back(observation, left) if left <= _LOOK_BACK + 1 else None
         at_end = self._walk.goal == len(self._walk.instruction.goals) - 1
         sure = float(self._model.halts.judge(self._walk.here_row())[0]) if at_end or left <= _LOOK_BACK else 0.0

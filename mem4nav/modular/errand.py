@@ -10,12 +10,13 @@ from collections import Counter
 import numpy as np
 
 from mem4nav.environment import Observation, angle_between_deg
+from mem4nav.modular.beginning import begins_behind
 from mem4nav.modular.counts import CROSSINGS, count_in
 from mem4nav.modular.evidence import strength
 from mem4nav.modular.labels import Landmark, in_view, read_label
-from mem4nav.modular.mentions import MentionFinder, Rarity
+from mem4nav.modular.mentions import MentionFinder, Rarity, kind_phrases
 from mem4nav.modular.phrases import Phrase, phrases_of
-from mem4nav.modular.recollection import Recollection
+from mem4nav.modular.recollection import KnownWay, Recollection
 from mem4nav.modular.subgoals import Instruction
 from mem4nav.modular.words import stems_of
 
@@ -26,15 +27,21 @@ _CUES = frozenset(
     )
 )
 _BEGINNING = frozenset(stems_of("began started start set begin beginning"))
+_COLOURS = frozenset(
+    stems_of("red green blue yellow orange purple violet pink white black brown grey gray beige turquoise silver")
+)
 _SAME_M = 20.0
 _THERE_M = 7.0
+_BACK_DEG = 25.0
+_AS_GOOD = 0.95
 _WORN_DEG = 70.0
 
 
 def is_errand(instruction: Instruction) -> bool:
     """Whether a text names a place to go to and says nothing of the way."""
     stems = [word.stem for word in instruction.words]
-    return len(instruction.goals) == 1 and not count_in(stems, CROSSINGS).number and bool(_CUES & set(stems))
+    told = len(instruction.goals) > 1 or count_in(stems, CROSSINGS).number or begins_behind(instruction)
+    return not told and bool(_CUES & set(stems))
 
 
 class Errand:
@@ -63,11 +70,11 @@ class Errand:
         wanted = meant[0]
         if len(meant) > 1:
             # "The hydrant by the bakery": of those that fit, the one nearest to what it is by.
-            beside = meant[1][0][1].position_m
-            wanted.sort(key=lambda found: math.dist(found[1].position_m, beside))
-        best = wanted[0][1]
-        self.recalled = tuple(dict.fromkeys(found.label for _, found in wanted[:3]))
-        same = [found.position_m for _, found in wanted if math.dist(found.position_m, best.position_m) < _SAME_M]
+            beside = meant[1][0].position_m
+            wanted.sort(key=lambda found: math.dist(found.position_m, beside))
+        best = wanted[0]
+        self.recalled = tuple(dict.fromkeys(found.label for found in wanted[:3]))
+        same = [found.position_m for found in wanted if math.dist(found.position_m, best.position_m) < _SAME_M]
         east, north = np.median(np.array(same), axis=0)
         return float(east), float(north)
 
@@ -78,22 +85,45 @@ class Errand:
                 return None
             known = self._recollection.way_near(here, target)
             if known is not None:
-                return known.heading_deg
+                return None if self._turns_back(here, target, known) else known.heading_deg
         return self._towards(here, target)
 
-    def _candidates(self, phrase: Phrase, here: Observation) -> list[tuple[float, Landmark]]:
-        """Landmarks that a phrase may mean, the likeliest first."""
-        stems = tuple(word.stem for word in self._instruction.words[phrase.first : phrase.last])
-        known = [*in_view(here), *self._recollection.recall(stems, here.position_m, everywhere=True)]
-        rated = [(self._fit(landmark, phrase), landmark) for landmark in known]
-        return sorted((one for one in rated if one[0] > 0.0), key=lambda one: -one[0])
+    def _turns_back(self, here: Observation, target: tuple[float, float], known: KnownWay) -> bool:
+        """Whether, close to the target, the way leads back to where one has just come from: no place is nearer."""
+        if known.heading_deg is None or not self._left or math.dist(target, here.position_m) > _SAME_M:
+            return False
+        return abs(angle_between_deg(known.heading_deg, here.back_deg)) < _BACK_DEG
 
-    def _fit(self, landmark: Landmark, phrase: Phrase) -> float:
+    def _candidates(self, phrase: Phrase, here: Observation) -> list[Landmark]:
+        """Landmarks that a phrase may mean: those in view first, then as memory ranks them."""
+        colours = self._colours(phrase)
+        # Short-term memory stands by what is much like the words: with the colour, not by another one of the kind.
+        asked = (*colours, *self._words(phrase))
+        known = [*in_view(here), *self._recollection.recall(asked, here.position_m, everywhere=True)]
+        rated = [(self._fit(landmark, phrase, colours), landmark) for landmark in known]
+        best = max((fit for fit, _ in rated), default=0.0)
+        return [landmark for fit, landmark in rated if fit > 0.0 and fit >= _AS_GOOD * best]
+
+    def _words(self, phrase: Phrase) -> tuple[str, ...]:
+        return tuple(word.stem for word in self._instruction.words[phrase.first : phrase.last])
+
+    def _colours(self, phrase: Phrase) -> tuple[str, ...]:
+        """Said of what has no name: "the red bakery", "the bakery with the red front"."""
+        if phrase.named:
+            return ()
+        words = [word.stem for word in self._instruction.words]
+        after = words[phrase.last : phrase.last + 3] if words[phrase.last : phrase.last + 1] == ["with"] else []
+        return tuple(stem for stem in words[max(phrase.first - 1, 0) : phrase.first] + after if stem in _COLOURS)
+
+    def _fit(self, landmark: Landmark, phrase: Phrase, colours: tuple[str, ...]) -> float:
+        """How well a landmark is what a phrase says: a kind that is spoken of is no part of a name."""
+        said = read_label(landmark.label)
+        if not phrase.named:
+            meant = self._words(phrase) in kind_phrases(said.category, said.cuisine)
+            return float(meant) * (2.0 if set(stems_of(said.colour)) & set(colours) else 1.0)
         words = range(phrase.first, phrase.last)
-        fits = [strength(m) for m in self._finder(landmark.label) if m.first in words or m.last - 1 in words]
-        # A colour is told for what has no name; another colour is another thing.
-        colour = set(stems_of(read_label(landmark.label).colour)) & self._stems
-        return max(fits, default=0.0) * (2.0 if colour else 1.0)
+        spoken = (m for m in self._finder(landmark.label) if m.first in words or m.last - 1 in words)
+        return max((strength(mention) for mention in spoken), default=0.0)
 
     def _towards(self, here: Observation, target: tuple[float, float] | None) -> float | None:
         """The open way that points best at the target and was tried least."""

@@ -48,7 +48,7 @@ def learn(
     rows = rows_of(lessons, memory, rarity, settings.seed, settings.length_prior)
     signs, right, stopped = [], [], []
     for half in range(2):
-        others, held = merged(rows[1 - half :: 2]), range(half, len(lessons), 2)
+        others, held = _counted(lessons[1 - half :: 2], rows[1 - half :: 2]), range(half, len(lessons), 2)
         halts = fit_halts(others, config, settings.seed)
         stopped += [_halt_hops(halts, rows[number]) for number in held]
         if practise is not None:
@@ -57,10 +57,14 @@ def learn(
                 agent.forget()
                 right.append(practise(agent, lessons[number]))
                 signs.append(agent.signs)
-    whole = merged(rows)
+    whole = _counted(lessons, rows)
     settings = replace(settings, halt_at=_best_threshold(stopped))
     model = _fitted(whole, fit_halts(whole, config, settings.seed), rarity, settings, config)
     return replace(model, confidence=fit_confidence(np.array(signs), np.array(right))) if signs else model
+
+
+def _counted(lessons: Sequence[Lesson], rows: Sequence[Rows]) -> Rows:
+    return merged(part for lesson, part in zip(lessons, rows, strict=True) for _ in range(lesson.times))
 
 
 def _fitted(rows: Rows, halts: Policy, rarity: Rarity, settings: Settings, config: FitConfig) -> ModularModel:

@@ -20,6 +20,7 @@ from mem4nav.modular.recollection import Recollection
 from mem4nav.modular.walk import Walk
 
 _SIDES = {Action.LEFT: -1, Action.RIGHT: 1}
+_TURNS = (*_SIDES, Action.TURN_AROUND)
 _BEFORE_GOAL, _AFTER_GOAL = 10, 14
 _TRUNCATIONS = 3
 
@@ -32,11 +33,13 @@ class Lesson:
         demonstration: the route.
         beyond: what is seen at the places that follow when one walks on, nearest first.
         led: somebody else chose the way, which no word explains; it is only remembered.
+        times: how often it counts: a few routes of a kind among many of another are learnt from as if they were more.
     """
 
     demonstration: Demonstration
     beyond: tuple[Observation, ...] = ()
     led: bool = False
+    times: int = 1
 
 
 @dataclass(slots=True)
@@ -111,11 +114,15 @@ def _places(demonstration: Demonstration) -> list[tuple[Observation, int]]:
     """Each place as it was arrived at, and the side to which it was left: -1 left, 1 right, 0 ahead."""
     places: list[tuple[Observation, int]] = []
     arrived = True
-    for observation, action in zip(demonstration.observations, demonstration.actions, strict=True):
+    seen = demonstration.observations
+    for observation, after, action in zip(seen, (*seen[1:], seen[-1]), demonstration.actions, strict=True):
         if arrived:
             places.append((observation, 0))
-        if action in _SIDES:
+        if action in _SIDES and len(observation.ways_deg) >= 3:
             places[-1] = (places[-1][0], _SIDES[action])
+        elif action in _TURNS:
+            # Where nothing branches off, one turns around; at the start it is the way that the walk begins on.
+            places[-1] = (after, 0)
         arrived = action is Action.FORWARD
     return places
 

@@ -42,7 +42,7 @@ KINDS: Mapping[str, tuple[str, ...]] = {
     "pharmacy": ("pharmacy", "drug store", "drugstore"),
     "hospital": ("hospital", "health center", "medical center"),
     "fast_food": ("fast food", "restaurant"),
-    "restaurant": ("restaurant", "diner", "eatery"),
+    "restaurant": ("restaurant", "diner", "eatery", "pizzeria", "pizza restaurant"),
     "cafe": ("cafe", "coffee shop", "coffee"),
     "bar": ("bar", "pub"),
     "pub": ("pub", "bar", "tavern"),

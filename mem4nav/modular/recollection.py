@@ -54,9 +54,10 @@ class Recollection:
     def set_down(self) -> None:
         """One is somewhere, and came by no known way."""
         self._place, self._node = "", -1
+        self.memory.graph.current = -1
 
     def tell(self, observation: Observation) -> None:
-        """Be at a place: a node of the graph, and what is seen there for the first time is written."""
+        """Be at a place: a node of the graph; closed ways are struck out, and what is seen anew is written."""
         if observation.place == self._place:
             return
         self._place = observation.place
@@ -68,6 +69,7 @@ class Recollection:
                 fresh.append(landmark)
         pose = _upright(observation.position_m)
         self._visit(observation, pose)
+        self._close(observation)
         if fresh:
             labels = [landmark.label for landmark in fresh]
             away = np.array([landmark.position_m for landmark in fresh]) - observation.position_m
@@ -109,7 +111,6 @@ class Recollection:
         graph = self.memory.graph
         if self._node < 0:
             return None
-        self._close(observation)
         nearest = int(np.argmin(np.linalg.norm(graph.positions[:, :2] - target, axis=1)))
         nodes = graph.path(self._node, nearest)
         if not nodes:
@@ -117,13 +118,14 @@ class Recollection:
         return KnownWay(None if len(nodes) == 1 else _bearing(graph.positions[nodes[1]][:2] - observation.position_m))
 
     def _close(self, observation: Observation) -> None:
-        """Ways that are visibly closed are no ways any more."""
+        """Ways that are visibly closed are no ways any more, in either direction."""
         graph = self.memory.graph
         for heading in observation.blocked_deg:
             for start, end in [edge for edge in graph.edges if edge[0] == self._node]:
                 away = _bearing(graph.positions[end][:2] - observation.position_m)
                 if abs(angle_between_deg(away, heading)) < _SAME_WAY_DEG:
-                    del graph.edges[start, end]
+                    graph.edges.pop((start, end), None)
+                    graph.edges.pop((end, start), None)
 
     def _visit(self, observation: Observation, pose: NDArray[np.float64]) -> None:
         before = self._node
