@@ -161,6 +161,7 @@ class LossConfig:
         box: L1 of the box code at the LiDAR, view and fusion heads.
         centre_2d: L1 of the camera head's picture position.
         camera: L1 of the camera head's other terms.
+        depth: weight of the depth's logarithm among those; 10 makes it what metres are at 10 m.
         velocity: weight of the two velocity entries within a code.
         match_class, match_centre, match_iou: cost of a class, of the BEV distance, of -IoU in the matching.
         gaussian_overlap: least overlap that sets the radius of a heatmap's peak.
@@ -172,6 +173,7 @@ class LossConfig:
     box: float = 0.25
     centre_2d: float = 5.0
     camera: float = 0.25
+    depth: float = 10.0
     velocity: float = 0.2
     match_class: float = 0.15
     match_centre: float = 0.25

@@ -103,7 +103,7 @@ def mono_losses(
         for n, (truth, (candidate, box)) in enumerate(zip(truths, pairs, strict=True))
     ]
     rest = loss.camera / loss.centre_2d
-    weight = box.new_tensor([1.0] * 2 + [rest] * 6 + [rest * loss.velocity] * 2)
+    weight = box.new_tensor([1.0] * 2 + [rest * loss.depth] + [rest] * 5 + [rest * loss.velocity] * 2)
     error, count = _code_error(found.code.float(), pairs, codes, weight)
     terms = _class_loss(logits, found.valid, truths, pairs)
     return {"classes": loss.classes * terms, "box": loss.centre_2d * error / count}
