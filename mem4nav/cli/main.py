@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from detection.errors import DetectionError
 from mem4nav import __version__
 from mem4nav.errors import Mem4NavError
 from sim_envs.errors import SimError
@@ -28,6 +29,7 @@ COMMANDS = {
     "map": "a stored map: what it holds, its export, pictures of it",
     "view": "a map and the way through it in a browser, or as one HTML file",
     "evaluate": "errors of a trajectory against the truth",
+    "detect": "3-D boxes from LiDAR and cameras: a detector learns, is judged, is put to work",
     "train": "an agent learns from annotated routes",
     "eval": "an agent follows the instructions of a benchmark, and is scored",
     "explain": "how an instruction is understood",
@@ -67,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _guarded(name: str, words: list[str]) -> int:
     try:
         return _run(name, words)
-    except (SlamError, SimError, Mem4NavError) as error:
+    except (SlamError, SimError, DetectionError, Mem4NavError) as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:
         if error.name not in EXTRAS:
