@@ -46,6 +46,6 @@ def _poses(
     """(C,) firing times, (C, 3, 3) and (C, 3) poses of base_link then, and (P,) which firing each point is of."""
     assert scan.offsets_ns is not None
     offsets, which = np.unique(scan.offsets_ns, return_inverse=True)
-    time = 1e-9 * (scan.stamp_ns - START_NS + offsets)
+    time: NDArray[np.float64] = 1e-9 * (scan.stamp_ns - START_NS + offsets).astype(np.float64)
     rotation, position = motion.pose(time)
     return time, rotation, position, which
