@@ -85,7 +85,7 @@ def prepared(view: View, height: int, width: int) -> tuple[Tensor, NDArray[np.fl
     factor = width / camera.width
     top = max(factor * camera.height - height, 0.0)
     K = scaled(camera.K, factor, top)
-    image = torch.from_numpy(np.ascontiguousarray(view.pixels)).permute(2, 0, 1).float().div_(255.0)
+    image = torch.tensor(view.pixels).permute(2, 0, 1).float().div_(255.0)
     image = ((image - _MEAN) / _SPREAD)[None]
     if (camera.height, camera.width) != (height, width) or camera.distortion.any():
         shrink = max(int(1.0 / factor), 1)

@@ -22,7 +22,7 @@ CITY_CLASSES = (
     "tree",
     "shop sign",
 )
-SMALL_CLASSES = ("pedestrian", "traffic light", "hydrant", "bench", "traffic_cone")
+SMALL_CLASSES = ("pedestrian", "traffic_cone")
 
 
 @dataclass(frozen=True, slots=True)
