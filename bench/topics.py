@@ -46,7 +46,7 @@ TOPICS = (
     Topic("splatting", "Rasteriser of Gaussians: forward and backward on one thread", 400),
     Topic("memory", "Spatial memory: a million entries, and a few", 1500),
     Topic("memory_fidelity", "Reversible tokens: what is read from them, and how exactly writes are undone", 1500),
-    Topic("navigation", "Following written directions: real streets, and errands in the town", 900),
+    Topic("navigation", "Following written directions: real streets, and errands in the town", 1800),
     Topic("memory_ablation", "What each part of the memory earns a navigation agent", 14400, usual=False),
     Topic("soak", "An hour round a loop", 3600, usual=False),
 )

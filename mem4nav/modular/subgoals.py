@@ -109,7 +109,7 @@ def _turns(stems: list[str]) -> list[Turn]:
                 turns.append(Turn(index, index + 1, side))
         if word in ("left", "right"):
             first = _turn_begin(stems, index)
-            if first is not None and not (turns and first <= turns[-1].last):
+            if first is not None and not (turns and first <= turns[-1].last) and not _is_look(stems, first, index):
                 last = index + 1 if index + 1 < len(stems) and stems[index + 1] in ("turn", "onto") else index
                 turns.append(Turn(first, last, LEFT if word == "left" else RIGHT))
     return turns
@@ -132,6 +132,15 @@ def _turn_begin(stems: list[str], index: int) -> int | None:
     return None
 
 
+def _is_look(stems: list[str], first: int, index: int) -> bool:
+    """Where one stands at the goal: "turn to your right so you face the hydrant", "if you turn left, you will see"."""
+    if "if" in stems[max(first - 2, 0) : first]:
+        return True
+    after = stems[index + 1 : index + 3]
+    to_the_side = "to" in stems[first:index] and after[:1] == ["so"]
+    return to_the_side or after in (["to", "see"], ["to", "face"], ["to", "look"], ["and", "look"])
+
+
 def _street(stems: list[str], index: int) -> bool:
     """ "Take the left side street": the side is that of a street."""
     after = stems[index + 1 : index + 3]
@@ -148,11 +157,23 @@ def _side_of_street(stems: list[str], index: int) -> int:
 
 def _bare(stems: list[str], index: int) -> bool:
     """ "Left at the light." without a verb."""
-    return index + 1 < len(stems) and stems[index + 1] in ("at", "turn", "on", "onto")
+    return index + 1 < len(stems) and stems[index + 1] in ("at", "turn", "on", "onto", "again")
 
 
 def _side_ends(stems: list[str], index: int) -> bool:
-    return index + 1 >= len(stems) or stems[index + 1] in {".", ",", "at", "and", "when", "onto", "on", "then", "down"}
+    return index + 1 >= len(stems) or stems[index + 1] in {
+        ".",
+        ",",
+        "at",
+        "and",
+        "when",
+        "onto",
+        "on",
+        "then",
+        "down",
+        "again",
+        "through",
+    }
 
 
 def _sentence(stems: list[str], index: int) -> tuple[int, int]:
