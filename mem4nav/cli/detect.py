@@ -36,6 +36,9 @@ class Train:
     """End after so long, with the learning rate fallen by then."""
     workers: int = 0
     """Processes that make or read samples ahead."""
+    calibrate: Annotated[int, tyro.conf.arg(metavar="N")] = 100
+    """Frames, not learned from, on which the scores are calibrated; 0 leaves them as they are. Of datasets, every tenth
+    frame is held back for it."""
     resume: bool = False
     """Go on where a training in --out was broken off."""
     quiet: bool = False

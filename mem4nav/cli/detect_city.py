@@ -13,8 +13,8 @@ from detection.errors import DetectionConfigError
 from detection.sample import Boxes, Sample, View, make_boxes
 from sim_envs.city.scenes import KINDS, RigPlay, Scene, SceneConfig, Things, drive_scenes, mixed_scenes
 
-TRAIN_SEEDS = range(1000, 10_000)
-"""Towns to learn from; held-out towns have other numbers."""
+TRAIN_SEEDS, CALIBRATION_SEEDS = range(1000, 9000), range(9000, 10_000)
+"""Towns to learn from, and to calibrate scores in; held-out towns have other numbers."""
 
 _FIRST_HELD_OUT = 10_000
 _HELD_OUT_STEP = 100

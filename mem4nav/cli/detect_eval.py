@@ -91,7 +91,7 @@ def evaluate_detector(asked: Eval, terminal: Terminal) -> None:
         "versions": versions(),
     })  # fmt: skip
     for note in notes:
-        terminal.say(f"differs from the training: {note}")
+        terminal.say(f"beware: {note}")
     terminal.table(f"{len(truth)} frames, results in {asked.out}", _rows(scores))
 
 

@@ -39,7 +39,7 @@ def run_detector(asked: Run, terminal: Terminal) -> None:
     with terminal.task(f"detecting in {name}", total) as advance:
         for number, sample in enumerate(itertools.islice(samples, total)):
             if not number:
-                notes = compare(detector.statistics, sample) if detector.statistics else []
+                notes = compare(detector.statistics, sample) if detector.statistics else [UNKNOWN]
                 _say(notes, terminal)
             start = time.perf_counter()
             boxes = detector.detect([sample])[0]["fused"]
@@ -75,8 +75,11 @@ def run_detector(asked: Run, terminal: Terminal) -> None:
     terminal.table(f"{len(found)} frames, {len(labels)} boxes; results in {asked.out}", rows)
 
 
+UNKNOWN = "the checkpoint does not say what it was trained on"
+
+
 def _say(notes: list[str], terminal: Terminal) -> None:
     for note in notes:
-        terminal.say(f"differs from the training: {note}")
+        terminal.say(f"beware: {note}")
     if not notes:
         terminal.say("the sensors are like those of the training")

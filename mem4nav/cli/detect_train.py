@@ -4,28 +4,34 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shlex
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from detection.calibration import ScoreCalibration, fit_calibration
 from detection.config import TrainConfig
-from detection.datasets import Dataset
-from detection.errors import DatasetError
-from detection.sample import Sample
+from detection.datasets import Dataset, Part
+from detection.errors import DatasetError, DetectionError
+from detection.inference import Detector
+from detection.sample import Boxes, Sample
 from detection.training import DETECTOR, Row, SampleSource, read_curves, train
 from mem4nav.cli.console import Terminal
 from mem4nav.cli.detect import Train
-from mem4nav.cli.detect_city import TRAIN_SEEDS, city_samples, training_scenes
+from mem4nav.cli.detect_city import CALIBRATION_SEEDS, TRAIN_SEEDS, city_samples, training_scenes
 from mem4nav.cli.detect_samples import open_joined
 from mem4nav.cli.metrics_file import peak_rss_mb, versions, write_metrics
 from slam.config import dump, load
 
 LANES = 4
 """Towns open at a time."""
+_HELD_BACK = 10
+"""Of a dataset, every so-many-th frame is not learned from."""
 
 
 def train_detector(asked: Train, terminal: Terminal) -> None:
@@ -35,7 +41,7 @@ def train_detector(asked: Train, terminal: Terminal) -> None:
         DetectionError, ConfigError: see ``detection.training.train``.
     """
     config = _config(asked)
-    source = _source(asked, config)
+    source, held = _sources(asked, config)
     dump(config, asked.out / "config.yaml")
     began = time.monotonic()
     with terminal.progress() as shown:
@@ -47,6 +53,10 @@ def train_detector(asked: Train, terminal: Terminal) -> None:
         detector = train(
             config, source, asked.out, resume=asked.resume, minutes=asked.minutes, progress=progress
         )  # fmt: skip
+    if int(os.environ.get("RANK", "0")):
+        return
+    detector.calibration = calibrated(detector, held, asked.calibrate, terminal)
+    detector.save(asked.out / DETECTOR)
     curves = read_curves(asked.out)
     save_curves(asked.out / "curves.png", curves)
     repeat = command_of(asked)
@@ -60,6 +70,7 @@ def train_detector(asked: Train, terminal: Terminal) -> None:
         "waited_s_per_step": float(np.median([row["waited_s"] for row in curves])),
         "parameters": sum(p.numel() for p in detector.model.parameters()),
         "statistics": detector.statistics.to_json() if detector.statistics else None,
+        "calibration": detector.calibration.to_json() if detector.calibration else None,
         "seconds": time.monotonic() - began,
         "peak_rss_mb": peak_rss_mb(),
         "versions": versions(),
@@ -67,6 +78,23 @@ def train_detector(asked: Train, terminal: Terminal) -> None:
     terminal.say(f"{asked.out / DETECTOR}: {len(curves)} steps in {time.monotonic() - began:.0f} s")
     terminal.say(f"to repeat this: {repeat}")
     terminal.say(f"to judge it: mem4nav detect eval --checkpoint {asked.out / DETECTOR} --out {asked.out / 'eval'}")
+
+
+def calibrated(detector: Detector, held: Iterable[Sample], frames: int, terminal: Terminal) -> ScoreCalibration | None:
+    """What the scores are worth on the first ``frames`` samples held back; None where that cannot be told."""
+    truths: list[Boxes] = []
+    found: list[Boxes] = []
+    with terminal.task("calibrating", frames) as advance:
+        for sample in itertools.islice(held, frames):
+            assert sample.boxes is not None
+            truths.append(sample.boxes)
+            found.append(detector.detect([sample])[0]["fused"])
+            advance()
+    try:
+        return fit_calibration(truths, found, detector.config.classes) if truths else None
+    except DetectionError as error:
+        terminal.say(f"scores are left as they are: {error}")
+        return None
 
 
 def command_of(asked: Train) -> str:
@@ -77,6 +105,7 @@ def command_of(asked: Train) -> str:
         value = getattr(asked, name)
         words += [f"--{name}", str(value)] if value is not None else []
     words += ["--workers", str(asked.workers)] if asked.workers else []
+    words += ["--calibrate", str(asked.calibrate)] if asked.calibrate != Train.calibrate else []
     return shlex.join(words)
 
 
@@ -164,10 +193,17 @@ def _config(asked: Train) -> TrainConfig:
     return load(TrainConfig, asked.config, given)
 
 
-def _source(asked: Train, config: TrainConfig) -> SampleSource:
+def _sources(asked: Train, config: TrainConfig) -> tuple[SampleSource, Iterable[Sample]]:
+    """Samples to learn from, and others to calibrate with."""
+    classes = config.model.classes
     if not asked.data:
-        return CitySource(config.model.classes, asked.workers)
-    dataset = open_joined(asked.data, config.model.classes)
+        held = city_samples(training_scenes(), CALIBRATION_SEEDS, classes, lanes=LANES)
+        return CitySource(classes, asked.workers), held
+    dataset = open_joined(asked.data, classes)
     if not len(dataset):
         raise DatasetError(f"no frame in {', '.join(map(str, asked.data))}: there is nothing to learn from")
-    return DatasetSource(dataset, config.seed, asked.workers)
+    numbers = np.arange(len(dataset))
+    back = (numbers % _HELD_BACK == _HELD_BACK - 1) & (asked.calibrate > 0)
+    return DatasetSource(Part(dataset, numbers[~back].tolist()), config.seed, asked.workers), Part(
+        dataset, numbers[back].tolist()
+    )
