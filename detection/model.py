@@ -20,7 +20,7 @@ from detection.heads import BoxHead, Candidates
 from detection.image_backbone import ImageEncoder
 from detection.layers import heatmap_head
 from detection.lidar_branch import BevBackbone, LidarDecoder
-from detection.transfers import GeometricTransfer, SemanticTransfer
+from detection.transfers import GeometricTransfer, SemanticTransfer, depth_raster
 from detection.view_transform import ViewTransform, straight
 from detection.voxels import PillarEncoder, PillarPoints, sort_into_pillars
 
@@ -63,15 +63,14 @@ class SparseFusion(nn.Module):
 
     def forward(self, batch: Batch) -> Outputs:
         """What is found in a batch."""
-        return self.found(sort_into_pillars(batch, self.config), batch)
+        return self.found(sort_into_pillars(batch, self.config), depth_raster(batch, self.config), batch)
 
-    def found(self, points: PillarPoints, batch: Batch) -> Outputs:
-        """What is found, from points already sorted into pillars."""
+    def found(self, points: PillarPoints, depth: Tensor | None, batch: Batch) -> Outputs:
+        """What is found, from points already sorted into pillars and the raster of their depth in the pictures."""
         pillars = self.pillars(points, len(batch))
         bev = self.bev(pillars)
-        levels = self.depth(self.images(batch.images), batch) if batch.images.shape[1] else []
-        shown = self.looks is not None and levels and len(pillars.cell)
-        heat = self.bev_heat(self.looks(bev, pillars, levels, batch) if shown and self.looks else bev)
+        levels = self.depth(self.images(batch.images), depth) if batch.images.shape[1] else []
+        heat = self.bev_heat(bev if self.looks is None else self.looks(bev, pillars, levels, batch))
         lidar = self.lidar_decoder(bev, heat.sigmoid(), batch.swept)
         heats = [self.image_heat(level).unflatten(0, batch.seen.shape) for level in levels]
         mono = self.camera_decoder(levels, [h.sigmoid() for h in heats], batch) if levels else None

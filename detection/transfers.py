@@ -24,24 +24,30 @@ class GeometricTransfer(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.on, self.first = config.geometric_transfer, config.image_first
-        self.size = (config.image_height, config.image_width)
+        self.on = config.geometric_transfer
         extra = _DEPTH_CHANNELS if self.on else 0
         self.stem = convolution(2, _DEPTH_CHANNELS) if self.on else None
         strides = (1, *(2 for _ in range(config.image_levels - 1)))
         self.down = nn.ModuleList(Residual(_DEPTH_CHANNELS, _DEPTH_CHANNELS, stride) for stride in strides if self.on)
         self.join = nn.ModuleList(convolution(config.channels + extra, config.channels) for _ in strides)
 
-    def forward(self, levels: list[Tensor], batch: Batch) -> list[Tensor]:
-        """Levels (B * V, C, h, w), finest first, as many of the same shapes."""
-        if self.stem is None:
+    def forward(self, levels: list[Tensor], raster: Tensor | None) -> list[Tensor]:
+        """Levels (B * V, C, h, w), finest first, with ``depth_raster``; as many of the same shapes."""
+        if self.stem is None or raster is None:
             return [join(level) for join, level in zip(self.join, levels, strict=True)]
-        depth = self.stem(sparse_depth(batch, self.size, 4 * 2**self.first))
+        depth = self.stem(raster)
         out = []
         for down, join, level in zip(self.down, self.join, levels, strict=True):
             depth = down(depth)
             out.append(join(torch.cat([level, depth], dim=1)))
         return out
+
+
+def depth_raster(batch: Batch, config: ModelConfig) -> Tensor | None:
+    """``sparse_depth`` in cells of the finest level that is used; None without geometric transfer or pictures."""
+    if not config.geometric_transfer or not batch.images.shape[1]:
+        return None
+    return sparse_depth(batch, (config.image_height, config.image_width), 4 * 2**config.image_first)
 
 
 def sparse_depth(batch: Batch, size: tuple[int, int], stride: int) -> Tensor:
@@ -83,22 +89,34 @@ class SemanticTransfer(nn.Module):
         self.out = convolution(channels + 1, channels)
 
     def forward(self, bev: Tensor, pillars: Pillars, levels: list[Tensor], batch: Batch) -> Tensor:
-        """(B, C, rows, columns) features for the heatmap, of the map (same shape) and the pictures' levels."""
-        shape = batch.seen.shape
-        pyramid = make_pyramid([level.unflatten(0, shape) for level in levels])
-        rows, columns = bev.shape[-2:]
+        """(B, C, rows, columns) features for the heatmap, of the map (same shape) and the pictures' levels.
+
+        A cell that no picture shows goes the same way with a flag of 0, also where there are no pictures at all: what
+        is found in a sample must not depend on what else is in its batch.
+        """
+        flat = bev.permute(0, 2, 3, 1).flatten(0, 2)
+        flag = flat.new_zeros(flat.shape[0], 1)
+        if levels and pillars.cell.shape[0]:
+            key, joined = self._joined(flat, bev.shape[-2:], pillars, levels, batch)
+            flat = flat.index_put((key,), joined)
+            flag = flag.index_put((key,), flat.new_ones(()))
+        joined = torch.cat([flat, flag], dim=1).view(bev.shape[0], *bev.shape[-2:], -1)
+        return self.out(joined.permute(0, 3, 1, 2))
+
+    def _joined(
+        self, flat: Tensor, grid: torch.Size, pillars: Pillars, levels: list[Tensor], batch: Batch
+    ) -> tuple[Tensor, Tensor]:
+        """Cells (N,) that pictures show, rows of ``flat`` (B * rows * columns, C), and (N, C) what becomes of them."""
+        pyramid = make_pyramid([level.unflatten(0, batch.seen.shape) for level in levels])
+        rows, columns = grid
         key, spots = self._cells(pillars, rows, columns)
         owner, view, number, place = self._seen(key // (rows * columns), spots, batch)
         looks = self._looks(pyramid, owner, view, place)
         index = number[:, None].expand_as(looks)
-        most = looks.new_full((len(key), looks.shape[1]), -1.0e4).scatter_reduce(0, index, looks, "amax")
-        known = number.new_zeros(len(key)).index_fill(0, number, 1).bool()
+        most = looks.new_full((key.shape[0], looks.shape[1]), -1.0e4).scatter_reduce(0, index, looks, "amax")
+        known = number.new_zeros(key.shape[0]).index_fill(0, number, 1).bool()
         key, most = key[known], most[known]
-        flat = bev.permute(0, 2, 3, 1).flatten(0, 2)
-        joined = flat.index_put((key,), self.feed(self.own(flat[key]) + most))
-        flag = flat.new_zeros(len(flat), 1).index_put((key,), flat.new_ones(()))
-        joined = torch.cat([joined, flag], dim=1).view(len(bev), rows, columns, -1)
-        return self.out(joined.permute(0, 3, 1, 2))
+        return key, self.feed(self.own(flat[key]) + most)
 
     def _cells(self, pillars: Pillars, rows: int, columns: int) -> tuple[Tensor, Tensor]:
         """Occupied BEV cells: number over all samples (N,), and (N, 3, 3) the lowest, middle and highest spot."""
@@ -107,9 +125,10 @@ class SemanticTransfer(nn.Module):
         number = ((pillars.cell[:, 0] * rows + row) * columns + column)[inside]
         key, home = torch.unique(number, return_inverse=True)
         heights = pillars.heights[inside]
+        # The start never wins; scatter_reduce without it has no ONNX operator.
         low, high = (
-            heights.new_zeros(len(key)).scatter_reduce(0, home, heights[:, k], how, include_self=False)
-            for k, how in ((0, "amin"), (2, "amax"))
+            heights.new_full((key.shape[0],), start).scatter_reduce(0, home, heights[:, k], how)
+            for k, how, start in ((0, "amin", 1.0e4), (2, "amax", -1.0e4))
         )
         side = self.stride * self.cell_m
         ground = torch.stack([key % columns + 0.5, key // columns % rows + 0.5], dim=-1) * side

@@ -102,7 +102,7 @@ class PillarEncoder(nn.Module):
         """The pillars of ``samples`` samples."""
         each = self.point(points.inputs)
         index = points.pillar[:, None].expand_as(each)
-        highest = each.new_zeros(len(points.cell), each.shape[1]).scatter_reduce(0, index, each, "amax")
+        highest = each.new_zeros(points.cell.shape[0], each.shape[1]).scatter_reduce(0, index, each, "amax")
         features = self.pillar(torch.cat([highest, points.heights], dim=1))
         columns, rows = self.config.grid
         return Pillars(points.cell, features, points.heights, samples, (rows, columns))
