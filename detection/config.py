@@ -156,7 +156,8 @@ class LossConfig:
     """Weights of the terms (SparseFusion section 3.5 and its released configuration).
 
     Attributes:
-        heatmap: Gaussian focal loss of the BEV heatmap and of the image heatmaps.
+        heatmap: Gaussian focal loss of the BEV heatmap and of the image heatmaps. The paper's is 0.1, for heads that
+            begin pretrained; from nothing, peaks are found too late with it.
         classes: focal loss of each head.
         box: L1 of the box code at the LiDAR, view and fusion heads.
         centre_2d: L1 of the camera head's picture position.
@@ -168,7 +169,7 @@ class LossConfig:
         least_radius: of a peak, cells.
     """
 
-    heatmap: float = 0.1
+    heatmap: float = 1.0
     classes: float = 1.0
     box: float = 0.25
     centre_2d: float = 5.0

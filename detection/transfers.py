@@ -17,6 +17,7 @@ from detection.voxels import Pillars
 _DEPTH_CHANNELS = 16
 _NEAREST_M = 0.5
 _CURRENT_S = 1e-3
+_HEIGHTS = 4
 
 
 class GeometricTransfer(nn.Module):
@@ -73,8 +74,8 @@ class SemanticTransfer(nn.Module):
     """Occupied BEV cells gather what pictures show of them (SparseFusion section 3.4); for the LiDAR's heatmap alone.
 
     The paper's layer looks at learnt places round a cell's centre and lets all cells of a picture look at each other.
-    Here a cell is looked up at the lowest, middle and highest of its returns: a crown, a head and a hub cap are where
-    the LiDAR says they are.
+    Here a cell is looked up at even heights from the lowest to the highest of its returns: a crown, a sign and a hub
+    cap are where the LiDAR says they are.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -84,7 +85,7 @@ class SemanticTransfer(nn.Module):
         self.size = (config.image_height, config.image_width)
         self.cell_m, self.low = config.cell_m, config.low_m
         self.own = nn.Sequential(nn.Linear(channels, channels), nn.LayerNorm(channels))
-        self.shown = nn.Sequential(nn.Linear(3 * channels, channels), nn.LayerNorm(channels))
+        self.shown = nn.Sequential(nn.Linear(_HEIGHTS * channels, channels), nn.LayerNorm(channels))
         self.feed = FeedForward(channels, config.hidden, config.dropout)
         self.out = convolution(channels + 1, channels)
 
@@ -119,7 +120,7 @@ class SemanticTransfer(nn.Module):
         return key, self.feed(self.own(flat[key]) + most)
 
     def _cells(self, pillars: Pillars, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-        """Occupied BEV cells: number over all samples (N,), and (N, 3, 3) the lowest, middle and highest spot."""
+        """Occupied BEV cells: number over all samples (N,), and (N, 4, 3) spots from the lowest to the highest."""
         row, column = pillars.cell[:, 1] // self.stride, pillars.cell[:, 2] // self.stride
         inside = (row < rows) & (column < columns)
         number = ((pillars.cell[:, 0] * rows + row) * columns + column)[inside]
@@ -133,22 +134,23 @@ class SemanticTransfer(nn.Module):
         side = self.stride * self.cell_m
         ground = torch.stack([key % columns + 0.5, key // columns % rows + 0.5], dim=-1) * side
         ground = ground + ground.new_tensor(self.low[:2])
-        height = torch.stack([low, 0.5 * (low + high), high], dim=-1)
-        return key, torch.cat([ground[:, None].expand(-1, 3, -1), height[..., None]], dim=-1)
+        share = torch.arange(_HEIGHTS, device=low.device) / (_HEIGHTS - 1)
+        height = low[:, None] + share * (high - low)[:, None]
+        return key, torch.cat([ground[:, None].expand(-1, _HEIGHTS, -1), height[..., None]], dim=-1)
 
     def _seen(self, owner: Tensor, spots: Tensor, batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Pairs of a cell and a picture that shows its middle: sample, picture, cell (M,) and places (M, 3, 2)."""
+        """Pairs of a cell and a picture that shows a spot of it: sample, picture, cell (M,) and places (M, 4, 2)."""
         T, K = batch.T_camera_base[owner][:, :, None], batch.K[owner][:, :, None]
         place, depth = in_pictures(spots[:, None], T, K, *self.size)
-        middle = place[:, :, 1]
-        inside = (depth[:, :, 1] > _NEAREST_M) & ((middle >= 0.0) & (middle < 1.0)).all(dim=-1) & batch.seen[owner]
+        shown = (depth > _NEAREST_M) & ((place >= 0.0) & (place < 1.0)).all(dim=-1)
+        inside = shown.any(dim=-1) & batch.seen[owner]
         cell, view = inside.nonzero(as_tuple=True)
         return owner[cell], view, cell, place[cell, view]
 
     def _looks(self, pyramid: Pyramid, owner: Tensor, view: Tensor, place: Tensor) -> Tensor:
-        """(M, C) of what the levels show at (M, 3, 2) places: side by side over heights, the greatest over levels."""
+        """(M, C) of what the levels show at (M, 4, 2) places: side by side over heights, the greatest over levels."""
         values = pyramid.values[:, :, None]
-        pair = (owner[:, None].expand(-1, 3), view[:, None].expand(-1, 3), place[:, :, None])
+        pair = (owner[:, None].expand(-1, _HEIGHTS), view[:, None].expand(-1, _HEIGHTS), place[:, :, None])
         seen = [
             self.shown(pyramid.sample(values, level, *pair)[:, :, 0].flatten(1)) for level in range(len(pyramid.shapes))
         ]
