@@ -25,10 +25,20 @@ from detection.model import SparseFusion
 from detection.sample import Sample, View
 from detection.targets import bev_peaks, truth_of
 from detection.voxels import sort_into_pillars
-from detection_worlds import CLASSES, looking, scene, small_model
+from detection_worlds import CLASSES, TINY, camera, scene
 from slam.calibration import Camera
 
 torch.set_num_threads(1)
+
+
+def changed(**changes) -> ModelConfig:
+    return replace(TINY, **changes)
+
+
+def seen(seed: int, cameras: int = 4, sweep: bool = True) -> Sample:
+    whole = scene(seed)
+    points = whole.points if sweep else np.zeros((0, 5), np.float32)
+    return replace(whole, views=whole.views[:cameras], points=points)
 
 
 def untrained(config: ModelConfig, seed: int = 0) -> SparseFusion:
@@ -43,9 +53,9 @@ def test_every_weight_learns_from_every_switch_and_backbone():
         {"semantic_transfer": False, "geometric_transfer": False},
         {"view_transform": False},
     ):
-        config = small_model(**changes)
+        config = changed(**changes)
         model = untrained(config).train()
-        batch = collate([scene(0), scene(1)], config)
+        batch = collate([seen(0), seen(1)], config)
         losses(model(batch), batch, config, LossConfig())["total"].backward()
         assert [name for name, p in model.named_parameters() if p.grad is None] == []
         assert all(bool(torch.isfinite(p.grad).all()) for p in model.parameters() if p.grad is not None)
@@ -53,32 +63,34 @@ def test_every_weight_learns_from_every_switch_and_backbone():
 
 @pytest.mark.parametrize(("cameras", "sweep"), [(4, True), (1, True), (0, True), (4, False), (2, False)])
 def test_any_number_of_cameras_and_any_lidar_will_do(cameras, sweep):
-    config = small_model()
-    found = Detector(untrained(config)).detect([scene(0, cameras, sweep)])[0]
-    expected = config.lidar_queries * sweep + config.camera_queries * (cameras > 0)
-    assert 0 < len(found["fused"]) <= expected
-    assert (len(found["lidar"]) > 0) == sweep and (len(found["camera"]) > 0) == (cameras > 0)
-    assert all(np.isfinite(boxes.centre).all() for boxes in found.values())
+    config = changed()
+    sample = seen(0, cameras, sweep)
+    outputs = untrained(config)(collate([sample], config))
+    expected = config.lidar_queries + config.camera_queries * (cameras > 0)
+    assert outputs.fused.code.shape == (1, expected, 10) and bool(torch.isfinite(outputs.fused.absolute()).all())
+    assert bool(outputs.lidar.valid.all()) == sweep and (outputs.camera is not None) == (cameras > 0)
+    found = Detector(untrained(config)).detect([sample])[0]
+    assert (len(found["lidar"]) > 0) == sweep and (len(found["camera"]) == 0 or cameras > 0)
 
 
 def test_what_is_found_does_not_hang_on_what_else_is_in_the_batch():
-    config = small_model()
+    config = changed()
     detector = Detector(untrained(config))
-    alone = detector.detect([scene(0, cameras=2)])[0]["fused"]
-    among = detector.detect([scene(1), scene(0, cameras=2), scene(2, cameras=0)])[1]["fused"]
+    alone = detector.detect([seen(0, cameras=2)])[0]["fused"]
+    among = detector.detect([seen(1), seen(0, cameras=2), seen(2, cameras=0)])[1]["fused"]
     assert len(alone) == len(among)
     assert np.allclose(alone.centre, among.centre, atol=1e-3) and np.allclose(alone.score, among.score, atol=1e-5)
 
 
 def test_a_sample_with_neither_points_nor_pictures_finds_nothing():
-    config = small_model()
+    config = changed()
     found = Detector(untrained(config)).detect([Sample("empty", 0, np.zeros((0, 5), np.float32))])[0]
     assert all(len(boxes) == 0 for boxes in found.values())
 
 
 def test_box_codes_come_back_as_the_boxes_they_were_made_from():
-    config = small_model()
-    boxes = scene(3).boxes
+    config = changed()
+    boxes = seen(3).boxes
     assert boxes is not None
     back = decode(encode(boxes, config), config)
     assert np.allclose(back["centre"], boxes.centre, atol=1e-4) and np.allclose(back["size"], boxes.size, rtol=1e-5)
@@ -87,8 +99,8 @@ def test_box_codes_come_back_as_the_boxes_they_were_made_from():
 
 
 def test_a_true_box_told_in_its_cameras_terms_is_lifted_back_to_where_it_stands():
-    config = small_model()
-    batch = collate([scene(4)], config)
+    config = changed()
+    batch = collate([seen(4)], config)
     truth = truth_of(batch, 0, config)
     view, box = np.nonzero(truth.shown)
     assert len(box) > 1
@@ -132,7 +144,7 @@ def test_every_pillar_is_in_a_set_of_its_own_window_alone(shift, by_rows):
 
 
 def test_a_pillar_knows_its_points():
-    config = small_model()
+    config = changed()
     xyz = np.array([[0.1, 0.2, 0.3], [0.3, 0.2, 1.3], [-5.0, 4.0, 0.5], [99.0, 0.0, 0.0]], np.float32)
     points = np.concatenate([xyz, np.zeros((4, 2), np.float32)], axis=1)
     pillars = sort_into_pillars(collate([Sample("two", 0, points)], config), config)
@@ -142,8 +154,8 @@ def test_a_pillar_knows_its_points():
 
 
 def test_heatmaps_are_one_at_centres_and_nowhere_else():
-    config = small_model()
-    batch = collate([scene(5)], config)
+    config = changed()
+    batch = collate([seen(5)], config)
     truth = truth_of(batch, 0, config)
     heat = bev_peaks([truth], config, LossConfig())[0].numpy()
     x, y = np.floor(truth.code[:, :2]).astype(int).T
@@ -152,14 +164,14 @@ def test_heatmaps_are_one_at_centres_and_nowhere_else():
 
 def test_a_picture_of_another_size_with_distortion_shows_things_where_the_pinhole_says():
     K = np.array([[210.0, 0.0, 201.0], [0.0, 205.0, 148.0], [0.0, 0.0, 1.0]])
-    camera = Camera(400, 300, K, np.array([-0.06, 0.01, 0.0005, -0.0004, 0.0]), looking(0.0).T_base_camera)
+    lens = Camera(400, 300, K, np.array([-0.06, 0.01, 0.0005, -0.0004, 0.0]), camera(0.0).T_base_camera)
     pixels = np.zeros((300, 400, 3), np.uint8)
     spots = np.array([[8.0, 2.5, 2.0], [8.0, -3.0, 1.0], [8.0, 0.5, 1.6]])
-    place, _ = project(camera, spots)
+    place, _ = project(lens, spots)
     for u, v in np.rint(place).astype(int):
         pixels[v - 3 : v + 4, u - 3 : u + 4] = 255
-    image, found = prepared(View("front", pixels, camera), 128, 192)
-    ideal, _ = project(replace(camera, K=found.astype(float), distortion=np.zeros(5)), spots)
+    image, found = prepared(View("front", pixels, lens), 128, 192)
+    ideal, _ = project(replace(lens, K=found.astype(float), distortion=np.zeros(5)), spots)
     assert image.shape == (3, 128, 192)
     for u, v in np.rint(ideal).astype(int):
         assert image[0, v, u] > 1.0 and image[0, v, u + 8] < 0.0
@@ -167,24 +179,24 @@ def test_a_picture_of_another_size_with_distortion_shows_things_where_the_pinhol
 
 def test_soft_rescoring_lets_a_candidate_change_its_class_and_one_hot_does_not():
     logits, seed, first = np.array([[-2.0, 2.0]], np.float32), np.array([0.5], np.float32), np.array([0])
-    soft = rescored(logits, seed, first, small_model(rescoring="soft"))
-    hard = rescored(logits, seed, first, small_model(rescoring="one_hot"))
+    soft = rescored(logits, seed, first, changed(rescoring="soft"))
+    hard = rescored(logits, seed, first, changed(rescoring="one_hot"))
     assert soft.argmax() == 1 and hard.argmax() == 0 and hard[0, 1] == 0.0
     assert np.isclose(soft[0, 1], 0.5 / (1.0 + np.exp(-2.0)))
 
 
 def test_a_stored_detector_answers_as_before(tmp_path):
-    config = small_model(lidar_backbone="dsvt", rescoring="none")
+    config = changed(lidar_backbone="dsvt", rescoring="none")
     detector = Detector(untrained(config, seed=3))
     path = detector.save(tmp_path / "detector.safetensors")
     again = Detector.load(path)
     assert again.config == config
-    before, after = (one.detect([scene(6)])[0]["fused"] for one in (detector, again))
+    before, after = (one.detect([seen(6)])[0]["fused"] for one in (detector, again))
     assert np.array_equal(before.centre, after.centre) and np.array_equal(before.score, after.score)
 
 
 def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path):
-    path = Detector(untrained(small_model())).save(tmp_path / "detector.safetensors")
+    path = Detector(untrained(changed())).save(tmp_path / "detector.safetensors")
     path.write_bytes(path.read_bytes()[:-100])
     for wrong in (path, tmp_path / "missing.safetensors"):
         with pytest.raises(CheckpointError, match=wrong.name):
@@ -193,9 +205,9 @@ def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path):
 
 def test_sizes_that_make_no_network_are_refused_with_their_numbers():
     with pytest.raises(DetectionConfigError, match="30 channels"):
-        small_model(channels=30)
+        changed(channels=30)
     with pytest.raises(DetectionConfigError, match="60 x 96"):
-        small_model(image_height=60)
+        changed(image_height=60)
 
 
 def test_the_papers_configuration_goes_forward_and_back_at_a_reduced_range():
@@ -204,16 +216,16 @@ def test_the_papers_configuration_goes_forward_and_back_at_a_reduced_range():
     config = replace(paper_config(), **reach, lidar_queries=20, camera_queries=20)
     assert paper_config().bev_grid == (180, 180) and paper_config().lidar_queries == 200
     model = untrained(config).train()
-    batch = collate([scene(7, cameras=2)], config)
+    batch = collate([seen(7, cameras=2)], config)
     found = losses(model(batch), batch, config, LossConfig())
     found["total"].backward()
     assert torch.isfinite(found["total"]) and len(boxes_of(model.eval()(batch), config)) == 1
 
 
 def test_a_small_network_learns_a_few_scenes_by_heart():
-    config = small_model()
+    config = changed()
     model = untrained(config).train()
-    samples = [scene(seed) for seed in range(4)]
+    samples = [seen(seed) for seed in range(4)]
     batch = collate(samples, config)
     optimiser = torch.optim.AdamW(model.parameters(), 3e-3)
     for _ in range(120):
