@@ -110,6 +110,10 @@ def read_json(topic: str) -> dict[str, Any] | None:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
+LIBRARY = ("slam", "detection", "mem4nav", "sim_envs", "cuda")
+"""Folders whose changes a measurement hangs on."""
+
+
 def commit() -> str:
     """The commit measured, with a + where the library was changed since; empty outside a checkout."""
 
@@ -118,4 +122,4 @@ def commit() -> str:
         return done.stdout.strip()
 
     short = git("rev-parse", "--short", "HEAD")
-    return f"{short}+" if git("status", "--porcelain", "--", "slam", "sim_envs") else short
+    return f"{short}+" if git("status", "--porcelain", "--", *LIBRARY) else short

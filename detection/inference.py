@@ -8,6 +8,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from slam.errors import ConfigError
 from slam.files import write_bytes
 
 FORMAT = "mem4nav-detector-1"
+_ABOUT = "detector"
 HEADS = ("lidar", "camera", "fused")
 CITY_WEIGHTS = Path(__file__).with_name("weights") / "city.safetensors"
 
@@ -64,13 +66,13 @@ class Detector:
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file, aside first and then renamed."""
-        words = {"format": FORMAT, "config": json.dumps(to_dict(self.config))}
+        about: dict[str, Any] = {"format": FORMAT, "config": to_dict(self.config)}
         for name in ("calibration", "statistics"):
             part = getattr(self, name)
-            if part is not None:
-                words[name] = json.dumps(part.to_json())
+            about[name] = None if part is None else part.to_json()
         tensors = {name: t.detach().cpu().contiguous() for name, t in self.model.state_dict().items()}
-        return write_bytes(path, save(tensors, words))
+        # One entry alone: the file format keeps several in no order, and equal detectors are to be equal files.
+        return write_bytes(path, save(tensors, {_ABOUT: json.dumps(about)}))
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Detector:
@@ -81,17 +83,20 @@ class Detector:
         """
         try:
             with safe_open(str(path), framework="pt") as file:
-                words = file.metadata() or {}
+                about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if words.get("format") != FORMAT:
-                raise CheckpointError(f"{path} holds {words.get('format', 'no format')!r}, not {FORMAT!r}")
-            model = SparseFusion(load(ModelConfig, overrides=json.loads(words["config"])))
+            if about.get("format") != FORMAT:
+                raise CheckpointError(f"{path} holds {about.get('format', 'no format')!r}, not {FORMAT!r}")
+            model = SparseFusion(load(ModelConfig, overrides=about["config"]))
             model.load_state_dict(tensors)
         except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, ConfigError) as error:
             raise CheckpointError(f"cannot read a detector from {path}: {error}") from None
-        calibration = ScoreCalibration.from_json(json.loads(words["calibration"])) if "calibration" in words else None
-        statistics = InputStatistics.from_json(json.loads(words["statistics"])) if "statistics" in words else None
-        return cls(model.to(device).eval(), calibration, statistics)
+        calibration, statistics = about["calibration"], about["statistics"]
+        return cls(
+            model.to(device).eval(),
+            ScoreCalibration.from_json(calibration) if calibration else None,
+            InputStatistics.from_json(statistics) if statistics else None,
+        )
 
 
 def calibrated(found: list[dict[str, Boxes]], calibration: ScoreCalibration | None) -> list[dict[str, Boxes]]:

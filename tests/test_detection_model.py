@@ -193,6 +193,7 @@ def test_a_stored_detector_answers_as_before(tmp_path):
     assert again.config == config
     before, after = (one.detect([seen(6)])[0]["fused"] for one in (detector, again))
     assert np.array_equal(before.centre, after.centre) and np.array_equal(before.score, after.score)
+    assert again.save(tmp_path / "again.safetensors").read_bytes() == path.read_bytes()
 
 
 def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path):
