@@ -44,7 +44,7 @@ TOPICS = (
     Topic("orin", "Jetson Orin NX: what kernels and a window of Gaussians ask of it", 120),
     Topic("gpu", "Graphics processor: milliseconds of a rendering and a step", 300),
     Topic("splatting", "Rasteriser of Gaussians: forward and backward on one thread", 400),
-    Topic("detection_speed", "Detector: milliseconds of a frame from sensors to boxes", 600, threads=0),
+    Topic("detection_speed", "Detector: milliseconds of a frame from sensors to boxes", 1500, threads=0),
     Topic("detection", "Detector: held-out towns, sensors that fail, identities, real frames", 7200),
     Topic("detection_training", "Detector: what each part earns, and forty minutes of training", 200_000, usual=False),
     Topic("memory", "Spatial memory: a million entries, and a few", 1500),
