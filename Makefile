@@ -43,5 +43,5 @@ clean:  ## remove what the other targets made
 .venv/test.stamp: .venv/python.stamp setup.py constraints.txt
 	@echo "installing the stack, its tools and the test oracles into .venv (a minute or two)"
 	@$(INSTALL) -e '.[sim,dev]'
-	@$(INSTALL) --no-deps nuscenes-devkit==1.2.0 pyquaternion==0.9.9  # it asks for numpy 1, and runs with 2
+	@$(INSTALL) --no-deps nuscenes-devkit==1.2.0 pyquaternion==0.9.9 opencv-python-headless==5.0.0.93  # it asks for numpy 1, and runs with 2
 	@touch $@

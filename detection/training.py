@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import copy
+import gc
 import json
 import logging
 import math
@@ -259,6 +260,12 @@ def _processes(device: str | None) -> Iterator[Processes]:
         torch.cuda.set_device(chosen)
     if not distributed.is_initialized():
         distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-        atexit.register(distributed.destroy_process_group)
+        atexit.register(_leave)
     yield Processes(distributed.get_rank(), count, chosen)
     distributed.barrier()
+
+
+def _leave() -> None:
+    # What still holds the group, in a cycle of references, would keep its threads running into the end of the process.
+    gc.collect()
+    distributed.destroy_process_group()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import gc
 import logging
 import math
 import os
@@ -185,6 +186,12 @@ def _processes(device: str | None) -> Iterator[Processes]:
         torch.cuda.set_device(chosen)
     if not distributed.is_initialized():  # once: a group that was left cannot be joined again by the next phase
         distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-        atexit.register(distributed.destroy_process_group)
+        atexit.register(_leave)
     yield Processes(distributed.get_rank(), count, chosen)
     distributed.barrier()
+
+
+def _leave() -> None:
+    # What still holds the group, in a cycle of references, would keep its threads running into the end of the process.
+    gc.collect()
+    distributed.destroy_process_group()
