@@ -71,7 +71,7 @@ setup(
     maintainer_email="developers@mem4nav.example.org",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
-    package_data={"": ["*.css", "*.js", "*.html", "*.yaml", "*.json", "*.safetensors", "py.typed"]},
+    package_data={"": ["*.css", "*.js", "*.html", "*.yaml", "*.json", "weights/*.safetensors", "py.typed"]},
     data_files=[(folder, files) for folder, files in DATA_FILES if files],
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -63,6 +63,13 @@ def test_a_wheel_carries_the_rooms_and_what_ament_looks_for(wheel):
     }  # fmt: skip
 
 
+def test_a_wheel_carries_all_weights_that_ship(wheel):
+    weights = [
+        path.relative_to(ROOT) for room in ("mem4nav", "detection") for path in (ROOT / room).rglob("*.safetensors")
+    ]
+    assert len(weights) >= 4 and {path.as_posix() for path in weights} <= set(wheel)
+
+
 def test_ament_finds_the_command_in_lib(source):
     pytest.importorskip("setuptools")
     target = source.parent / "ament"
