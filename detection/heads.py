@@ -78,7 +78,7 @@ def encode(boxes: Boxes, config: ModelConfig) -> NDArray[np.float32]:
 
 def decode(code: NDArray[np.float32], config: ModelConfig) -> dict[str, NDArray[np.float64]]:
     """Centre, size, yaw and velocity of (N, 10) absolute codes, as ``make_boxes`` takes them."""
-    code = np.asarray(code, np.float64)
-    centre = np.concatenate([code[:, :2] * config.bev_cell_m + config.low_m[:2], code[:, 2:3]], axis=1)
-    size = np.exp(np.clip(code[:, 3:6], -4.0, 4.0))
-    return {"centre": centre, "size": size, "yaw": np.arctan2(code[:, 6], code[:, 7]), "velocity": code[:, 8:10]}
+    exact = code.astype(np.float64)
+    centre = np.concatenate([exact[:, :2] * config.bev_cell_m + config.low_m[:2], exact[:, 2:3]], axis=1)
+    size = np.exp(np.clip(exact[:, 3:6], -4.0, 4.0))
+    return {"centre": centre, "size": size, "yaw": np.arctan2(exact[:, 6], exact[:, 7]), "velocity": exact[:, 8:10]}
