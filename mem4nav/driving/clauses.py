@@ -20,6 +20,7 @@ from mem4nav.modular.turning import turn_ordinal
 _SIDES = {"left": -1, "right": 1}
 _SIDE_REACH = 4
 _MARKS = frozenset(".;:!?")
+_STOPS = frozenset(("stop", "halt", "wait", "park", "end"))
 _USUAL = (
     (r"\b(left|right)( turn)? there\b", r"\1"),
     (r"\bstraight to\b", "to"),
@@ -99,7 +100,10 @@ def _told_until(instruction: Instruction, goal: SubGoal) -> int:
     if not goal.side:
         return len(stems)
     for at in range(goal.turn_last + 1, len(stems)):
-        if stems[at] in _MARKS or (stems[at] == "," and stems[at + 1 : at + 2] in (["then"], ["and"])):
+        after = stems[at + 1] if at + 1 < len(stems) else ""
+        if stems[at] in _MARKS or (stems[at] == "," and after in ("then", "and")):
+            return at + 1
+        if stems[at] == "and" and after in _STOPS:
             return at + 1
     return len(stems)
 
