@@ -73,6 +73,7 @@ class FollowerConfig:
 
     Attributes:
         speed: on a free street, m/s.
+        seeking_speed: on a street along which a landmark has to be found, m/s.
         crossing_speed: at and before crossings, m/s.
         turn_rate: highest, rad/s.
         lookahead_m: least distance of the point that is steered at.
@@ -86,6 +87,7 @@ class FollowerConfig:
     """
 
     speed: float = 4.5
+    seeking_speed: float = 3.2
     crossing_speed: float = 2.5
     turn_rate: float = 0.8
     lookahead_m: float = 3.0
@@ -109,8 +111,9 @@ class DriverConfig:
         longest_s: it gives up after so long.
         farthest_m: it gives up when a clause has led so far without its end.
         settle_s: it stands so long at first, and looks.
+        least_score: weaker detections are left out.
         sure_hits: a landmark counts once it was detected so often,
-        sure_score: with at least this score.
+        sure_score: with at least this score on average.
         beside_m: a landmark that counts stands at most so far from the axis of the street.
         stop_within_m: it has arrived when the landmark is at most so far ahead along the street.
     """
@@ -123,8 +126,9 @@ class DriverConfig:
     longest_s: float = 600.0
     farthest_m: float = 350.0
     settle_s: float = 1.5
-    sure_hits: int = 3
-    sure_score: float = 0.35
+    least_score: float = 0.1
+    sure_hits: int = 4
+    sure_score: float = 0.33
     beside_m: float = 11.0
     stop_within_m: float = 0.5
 

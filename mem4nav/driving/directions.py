@@ -43,6 +43,14 @@ class Directions:
         """The one that is followed."""
         return self.clauses[self.number]
 
+    @property
+    def seeks(self) -> bool:
+        """Whether a landmark has to be found on this street."""
+        clause = self.clause
+        if clause.verb is Verb.STOP:
+            return self.crossings >= clause.crossings
+        return bool(clause.landmark) and not self._passed
+
     def turned_around(self) -> None:
         """The first clause is done."""
         self._advance()
@@ -62,7 +70,7 @@ class Directions:
         if not clause.landmark:
             return None
         here = float(street.station(position)[0]) + _MIDDLE_M
-        for one in landmarks.sure(clause.landmark, self._config.sure_hits):
+        for one in landmarks.sure(clause.landmark, self._config.sure_hits, self._config.sure_score):
             along = self._along(one, street, here)
             if along is not None and along > -_ABREAST_M and one not in self._ahead:
                 self._ahead.append(one)

@@ -84,7 +84,7 @@ class Driver:
         self.config = config or DriverConfig()
         clauses = read_clauses(instruction, classes)
         self.directions = Directions(clauses, self.config)
-        self.landmarks = Landmarks(classes, {c.landmark for c in clauses} - {""}, self.config.sure_score)
+        self.landmarks = Landmarks(classes, {c.landmark for c in clauses} - {""}, self.config.least_score)
         self.phase, self.reason = Phase.WAITING, ""
         self.decisions: list[Decision] = []
         self.path = np.zeros((0, 2))
@@ -180,7 +180,7 @@ class Driver:
         if goal is not None and goal <= c.stop_within_m:
             return self._end(Phase.ARRIVED, f"stopped by the {self.directions.clause.landmark}")
         crossing = find_crossing(self.street, ground, self._search_from(), c.street)
-        speed = c.follower.speed
+        speed = c.follower.seeking_speed if self.directions.seeks else c.follower.speed
         if goal is not None:
             speed = slowed(speed, goal, c.follower)
         if crossing is not None:

@@ -25,7 +25,8 @@ class Landmark:
         label: its class.
         position: (2,) metres in odom, the mean of where it was seen.
         hits: how often it was detected.
-        score: the best of the detections.
+        score: the mean of the detections' scores. What only looks like it from some places is found often, and
+            never surely: the mean tells the two apart, the best of the scores does not.
     """
 
     label: str
@@ -60,9 +61,9 @@ class Landmarks:
             if name in self._wanted and score >= self._least:
                 self._join(name, centre[:2].astype(np.float64), float(score))
 
-    def sure(self, label: str, hits: int) -> list[Landmark]:
-        """Those of a class that were detected at least so often."""
-        return [one for one in self.known if one.label == label and one.hits >= hits]
+    def sure(self, label: str, hits: int, score: float) -> list[Landmark]:
+        """Those of a class that were detected at least so often, and so surely on average."""
+        return [one for one in self.known if one.label == label and one.hits >= hits and one.score >= score]
 
     def _join(self, label: str, position: NDArray[np.float64], score: float) -> None:
         own = [one for one in self.known if one.label == label]
@@ -71,5 +72,6 @@ class Landmarks:
             self.known.append(Landmark(label, position, 1, score))
             return
         same = own[int(np.argmin(away))]
-        same.hits, same.score = same.hits + 1, max(same.score, score)
+        same.hits += 1
+        same.score += (score - same.score) / same.hits
         same.position = same.position + (position - same.position) / min(same.hits, _MEMORY)
