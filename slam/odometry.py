@@ -107,11 +107,13 @@ class Odometry:
         self._suspicion = Suspicion()
         self._noted: set[str] = set()
         self._first: tuple[FilterState, ScanBundle] | None = None
+        self._laid: tuple[Scan, Prediction, _Points] | None = None
 
     def register(self, bundle: ScanBundle) -> ScanResult:
         """Take one scan through all steps. Every scan gets a pose; this never raises on what a sensor sent."""
         clock = (time.perf_counter_ns(), time.process_time_ns())
         self._take_in(bundle)
+        self._laid = None
         if (problem := self._unusable(bundle)) is not None:
             return self._extrapolated(bundle.scan, problem, clock)
         prediction = self._predict(bundle)
@@ -126,7 +128,24 @@ class Odometry:
         self._settle_gravity()
         camera = self._look(bundle, prediction)
         self._extend_map(bundle.scan, prediction, points, health)
+        self._laid = bundle.scan, prediction, points
         return self._result(bundle.scan, prediction, alignment, health, clock, camera)
+
+    def registered_points(self) -> NDArray[np.float64]:
+        """(N, 3) points in range of the scan registered last, in odom, the motion within the scan undone."""
+        if self._laid is None or self.state is None:
+            return np.zeros((0, 3))
+        scan, prediction, points = self._laid
+        limits = (self.config.scan.min_range_m, self.config.scan.max_range_m)
+        return placed(scan.points, points.undoing, prediction.bent_to(self.state), limits)
+
+    def twist(self) -> NDArray[np.float64]:
+        """(6,) velocity and turn rate of base_link in itself at the end of the last scan, m/s and rad/s."""
+        if self.state is None:
+            return np.zeros(6)
+        rate, T = self._predictor.turn_rate, self._T_body_base
+        velocity = self.state.R.T @ self.state.velocity + np.cross(rate, T[:3, 3])
+        return np.concatenate([T[:3, :3].T @ velocity, T[:3, :3].T @ rate])
 
     # what comes before: sensors, time, the first state
 

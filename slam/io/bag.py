@@ -29,7 +29,7 @@ from slam.io.messages import (
     parse_pose,
     parse_stamp,
 )
-from slam.io.point_time import TIME_NAMES, real_returns, recognise
+from slam.io.point_time import TIME_NAMES, recognise, scan_of
 from slam.io.pointcloud2 import Cloud, normalised, parse_pointcloud2
 from slam.io.settings import RecordingConfig
 from slam.measurements import Image, Measurement, Scan
@@ -120,7 +120,7 @@ class BagRecording:
 
     def _scan(self, message: RawMessage) -> Scan:
         try:
-            return self._to_scan(self._cloud(message))
+            return scan_of(self._cloud(message), self.point_time)
         except DECODING_ERRORS as err:
             self._count_undecoded(message.topic, err)
             stamp_ns, _ = parse_stamp(message.data, self.bag.ros1)
@@ -130,14 +130,6 @@ class BagRecording:
         if self.bag.kind_of(message.topic) == "CustomMsg":
             return parse_custom_msg(message.data, self.bag.ros1)
         return parse_pointcloud2(message.data, self.bag.ros1, self._time_names)
-
-    def _to_scan(self, cloud: Cloud) -> Scan:
-        offsets = None
-        time = self.point_time
-        if time is not None and time.field in cloud.times:
-            valid = real_returns(cloud.points) if time.zero in ("first", "last") else None
-            offsets = time.offsets_ns(cloud.times[time.field], cloud.stamp_ns, valid)
-        return Scan(cloud.stamp_ns, cloud.points, offsets, cloud.intensity)
 
     def _first_clouds(self, path: Path) -> list[Cloud]:
         """The first clouds with points in them, or else an empty one; they tell frame and per-point time."""

@@ -88,7 +88,7 @@ def read_cameras(bag: Bag, images: dict[str, str], tree: TfTree, base: str, note
         if info is None:
             notes.append(f"no camera_info for {topic}: its pictures cannot be used")
             continue
-        camera = _camera(info, tree.find(base, info.frame), name, notes)
+        camera = usable_camera(info, tree.find(base, info.frame), name, notes)
         if camera is not None:
             cameras[name] = camera
     return cameras
@@ -104,7 +104,10 @@ def _camera_info(bag: Bag, name: str) -> CameraInfo | None:
     return None
 
 
-def _camera(info: CameraInfo, T_base_camera: NDArray[np.float64] | None, name: str, notes: list[str]) -> Camera | None:
+def usable_camera(
+    info: CameraInfo, T_base_camera: NDArray[np.float64] | None, name: str, notes: list[str]
+) -> Camera | None:
+    """The camera of a camera_info, or None and a note that says why its pictures cannot be used."""
     if T_base_camera is None:
         notes.append(f"camera {name}: tf_static does not know its frame {info.frame!r}; its pictures cannot be used")
         return None

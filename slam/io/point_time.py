@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from slam.errors import RecordingError
 from slam.io.pointcloud2 import Cloud, normalised
 from slam.io.settings import RecordingConfig
-from slam.measurements import USUAL_PERIOD_NS
+from slam.measurements import USUAL_PERIOD_NS, Scan
 
 TIME_NAMES = frozenset({
     "t", "time", "timestamp", "timestamps", "stamp", "ts", "offsettime", "timeoffset", "toffset", "dt", "deltat",
@@ -93,6 +93,15 @@ def recognise(clouds: Sequence[Cloud], settings: RecordingConfig) -> tuple[Point
         ), f"per-point time: field '{names[0]}' is the same for all points of a scan"
     clear = [f for f in found if f.is_clear] or found
     return clear[0].conclude(settings)
+
+
+def scan_of(cloud: Cloud, time: PointTime | None) -> Scan:
+    """The cloud as a scan, with the offsets of its points where ``time`` says how to read them."""
+    offsets = None
+    if time is not None and time.field in cloud.times:
+        valid = real_returns(cloud.points) if time.zero in ("first", "last") else None
+        offsets = time.offsets_ns(cloud.times[time.field], cloud.stamp_ns, valid)
+    return Scan(cloud.stamp_ns, cloud.points, offsets, cloud.intensity)
 
 
 def _candidates(clouds: Sequence[Cloud], settings: RecordingConfig) -> list[str]:

@@ -1,0 +1,333 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Points, IMU and pictures in; odom, tf, path and map out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path as FilePath
+
+import numpy as np
+from geometry_msgs.msg import PoseWithCovarianceStamped
+from nav_msgs.msg import Odometry as OdometryMessage
+from nav_msgs.msg import Path
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
+from std_srvs.srv import Trigger
+
+from mem4nav.cli.replay_run import ReplayConfig
+from nodes import messages
+from nodes.diagnostics import Diagnostics, Trouble
+from nodes.inbox import Inbox
+from nodes.parameters import Parameter, declare
+from nodes.running import RefusedError, run
+from slam.config import load
+from slam.errors import SlamError
+from slam.io.live import LiveSensors
+from slam.live import LiveOdometry, warm_up
+from slam.measurements import Measurement
+from slam.octree import CENTRE
+from slam.results import ScanResult, State
+
+PARAMETERS = (
+    Parameter("config", "", "YAML file with the keys that `mem4nav replay --config` takes; empty: the defaults"),
+    Parameter("cameras", [""], "names of the cameras whose pictures correct the pose; topics camera/<name>/image"),
+    Parameter("use_imu", True, "false: a model of constant velocity takes its place"),
+    Parameter("livox", False, "points are livox_ros_driver2/CustomMsg"),
+    Parameter("odom_frame", "odom", "frame that poses are in"),
+    Parameter("base_frame", "base_link", "frame that poses are of"),
+    Parameter("map_frame", "map", "frame of the map, where publish_map_tf is on"),
+    Parameter("publish_tf", True, "publish the transform from odom to base_link"),
+    Parameter("publish_map_tf", False, "publish map to odom as well: nobody else corrects it"),
+    Parameter("publish_points", True, "publish each scan in odom, its motion undone, where somebody listens"),
+    Parameter("map_folder", "", "where save_map stores the map and load_map reads it"),
+    Parameter("save_on_exit", False, "store the map in map_folder when the node ends"),
+    Parameter("map_period_s", 2.0, "between two clouds of the map", 0.1, 3600.0),
+    Parameter("path_length", 2000, "newest poses in the path", 1, 100_000),
+    Parameter("silence_s", 1.0, "without a scan for so long is an error", 0.05, 60.0, live=True),
+)
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_SCANS_WAITING, _PICTURES_WAITING, _IMU_WAITING = 5, 5, 2000
+
+
+class OdometryNode(LifecycleNode):
+    """Callbacks only enqueue; ``work`` computes in a thread of its own."""
+
+    def __init__(self, **options) -> None:
+        super().__init__("odometry", **options)
+        declare(self, PARAMETERS)
+        self._inbox, self._lock = Inbox(), threading.Lock()
+        self._live: LiveOdometry | None = None
+        self._last: ScanResult | None = None
+        self._path: list = []
+        self._heard_s = self._mapped_s = time.monotonic()
+        self._active, self._said = False, 0
+        self._diagnostics = Diagnostics(self, self._inbox, self._troubles, self._values)
+        self._listening: list = []
+
+    # the life cycle
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the configuration, open topics and services."""
+        self._live = self._made()
+        self._advertise()
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen."""
+        self._listen()
+        self._active, self._heard_s = True, time.monotonic()
+        self.get_logger().info("ready")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; what is known stays."""
+        self._active = False
+        while self._listening:
+            self.destroy_subscription(self._listening.pop())
+        return super().on_deactivate(state)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget all."""
+        with self._lock:
+            self._live, self._path = None, []
+        return super().on_cleanup(state)
+
+    def work(self, stopped: threading.Event) -> None:
+        """Do what was enqueued until told to stop; then store the map if that is wanted."""
+        while not stopped.is_set():
+            parcel = self._inbox.take(0.1)
+            if parcel is None:
+                continue
+            with self._lock:
+                if self._live is not None:
+                    parcel.task()
+                    if parcel.kind == "points":
+                        self._diagnostics.latency_s.append(time.monotonic() - parcel.arrived_s)
+                        self._live.work()
+        if self._value("save_on_exit") and self._live is not None:
+            self._live.save_map(self._folder())
+
+    def _made(self) -> LiveOdometry:
+        file = self._value("config")
+        try:
+            settings = load(ReplayConfig, FilePath(file) if file else None)
+        except SlamError as error:
+            raise RefusedError(f"config: {error}") from None
+        if self._value("save_on_exit") and not self._value("map_folder"):
+            raise RefusedError("save_on_exit is set, but map_folder is not: there is nowhere to store the map")
+        cameras = self._cameras()
+        sensors = LiveSensors(
+            settings.recording, cameras, use_imu=self._value("use_imu"), wait_for_tf=_tf() is not None
+        )
+        warm_up(settings.odometry)
+        return LiveOdometry(sensors, settings.odometry, settings.mapping if cameras else None)
+
+    def _cameras(self) -> list[str]:
+        return [name for name in self._value("cameras") if name]
+
+    def _advertise(self) -> None:
+        overridable = QoSOverridingOptions.with_default_policies()
+        self._odom = self.create_publisher(OdometryMessage, "odom", 10, qos_overriding_options=overridable)
+        self._way = self.create_publisher(Path, "path", 1)
+        self._points = self.create_publisher(PointCloud2, "points_registered", 2, qos_overriding_options=overridable)
+        self._map = self.create_publisher(PointCloud2, "map_points", _LATCHED)
+        message = _tf()
+        if message is None:
+            self.get_logger().warning("tf2_msgs is not installed: on without tf (python -m nodes.interfaces builds it)")
+        self._tf = self.create_publisher(message, "/tf", 100) if message is not None else None
+        for name, do in (("save_map", self._save), ("load_map", self._load), ("reset", self._reset)):
+            self.create_service(Trigger, f"~/{name}", partial(self._serve, do))
+
+    def _listen(self) -> None:
+        live = self._live
+        assert live is not None
+        livox = self._value("livox")
+        kind = _livox() if livox else PointCloud2
+        if kind is None:
+            raise RefusedError("livox is set, but livox_ros_driver2's messages are not installed")
+        self._on(kind, "points", lambda s, data: s.points(data, livox), _SCANS_WAITING)
+        self._on(Imu, "imu", lambda s, data: s.imu(data), _IMU_WAITING)
+        for name in self._cameras():
+            self._on(Image, f"camera/{name}/image", lambda s, data, n=name: s.image(n, data), _PICTURES_WAITING)
+            self._on(CameraInfo, f"camera/{name}/camera_info", lambda s, data, n=name: s.camera_info(n, data) or [], 1)
+        if (message := _tf()) is not None:
+            latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+            self._on(message, "/tf_static", lambda s, data: s.transforms(data) or [], 100, latched)
+        self._listening.append(
+            self.create_subscription(PoseWithCovarianceStamped, "/initialpose", self._place, QoSProfile(depth=1))
+        )
+
+    def _on(
+        self, kind, topic: str, decode: Callable[[LiveSensors, bytes], list[Measurement]], most: int, quality=None
+    ) -> None:
+        quality = quality or QoSProfile(depth=most, reliability=ReliabilityPolicy.BEST_EFFORT)
+        overridable = QoSOverridingOptions.with_default_policies()
+
+        def enqueue(data: bytes) -> None:
+            if topic == "points":
+                self._heard_s = time.monotonic()
+            self._inbox.put(topic, lambda: self._take(lambda sensors: decode(sensors, data)), most)
+
+        self._listening.append(
+            self.create_subscription(kind, topic, enqueue, quality, raw=True, qos_overriding_options=overridable)
+        )
+
+    # what is computed
+
+    def _take(self, decode: Callable[[LiveSensors], list[Measurement]]) -> None:
+        assert self._live is not None
+        for result in self._live.take(decode):
+            self._publish(result)
+        for note in self._live.sensors.notes[self._said :]:
+            self.get_logger().info(note)
+        self._said = len(self._live.sensors.notes)
+
+    def _publish(self, result: ScanResult) -> None:
+        odom, base = self._value("odom_frame"), self._value("base_frame")
+        assert self._live is not None and self._live.odometry is not None
+        if self._last is not None and result.stamp_ns < self._last.stamp_ns - 1_000_000_000:
+            self._path.clear()
+        self._last = result
+        self._odom.publish(messages.odometry(result, odom, base, self._live.odometry.twist()))
+        if self._tf is not None:
+            self._publish_tf(result, odom, base)
+        self._path = [*self._path[-self._value("path_length") + 1 :], result]
+        if self._way.get_subscription_count():
+            poses = [messages.stamped(one.stamp_ns, odom, one.T_odom_base) for one in self._path]
+            self._way.publish(Path(header=messages.header(result.stamp_ns, odom), poses=poses))
+        if self._value("publish_points") and self._points.get_subscription_count():
+            points = self._live.odometry.registered_points()
+            self._points.publish(messages.cloud(result.stamp_ns, odom, points))
+        if self._map.get_subscription_count() and time.monotonic() - self._mapped_s > self._value("map_period_s"):
+            self._mapped_s = time.monotonic()
+            centres = self._live.odometry.map.planes()[:, CENTRE : CENTRE + 3]
+            self._map.publish(messages.cloud(result.stamp_ns, odom, centres))
+
+    def _publish_tf(self, result: ScanResult, odom: str, base: str) -> None:
+        transforms = []
+        if self._value("publish_tf"):
+            transforms.append(messages.transform(result.stamp_ns, odom, base, result.T_odom_base))
+        if self._value("publish_map_tf"):
+            transforms.append(messages.transform(result.stamp_ns, self._value("map_frame"), odom, np.eye(4)))
+        if transforms:
+            self._tf.publish(_tf()(transforms=transforms))
+
+    # what is asked for
+
+    def _serve(self, do: Callable[[], str], _: Trigger.Request, answer: Trigger.Response) -> Trigger.Response:
+        try:
+            with self._lock:
+                answer.success, answer.message = True, do()
+        except (SlamError, RefusedError, OSError) as error:
+            answer.success, answer.message = False, str(error)
+        return answer
+
+    def _save(self) -> str:
+        assert self._live is not None
+        self._live.save_map(self._folder())
+        return f"map stored in {self._folder()}"
+
+    def _load(self) -> str:
+        assert self._live is not None
+        self._live.load_map(self._folder())
+        return f"map of {self._folder()} loaded; /initialpose says where the vehicle is, else it is at the map's origin"
+
+    def _reset(self) -> str:
+        assert self._live is not None
+        self._live.reset()
+        self._path.clear()
+        return "begun anew"
+
+    def _folder(self) -> str:
+        folder = self._value("map_folder")
+        if not folder:
+            raise RefusedError("the parameter map_folder is not set: there is no map to store or to read")
+        return folder
+
+    def _place(self, message: PoseWithCovarianceStamped) -> None:
+        frame = message.header.frame_id
+        if frame not in (self._value("map_frame"), self._value("odom_frame")):
+            return self.get_logger().error(f"/initialpose is in frame {frame!r}: it must be in the map's")
+        try:
+            T = messages.matrix(message.pose.pose)
+        except ValueError as error:
+            return self.get_logger().error(f"/initialpose: {error}")
+        self._inbox.put("initialpose", lambda: self._live.place(T) if self._live else None, 1)
+
+    # how it is
+
+    def _troubles(self) -> list[Trouble]:
+        live, found = self._live, []
+        if live is None or not self._active:
+            return [Trouble("not active")]
+        silent = time.monotonic() - self._heard_s
+        if silent > self._value("silence_s"):
+            found.append(Trouble(f"no scan for {silent:.1f} s", error=True))
+        found += [Trouble(f"waiting for {live.sensors.missing}")] if live.sensors.missing else []
+        found += [Trouble(note) for note in live.sensors.notes if "without" in note or "does not" in note]
+        for topic, frame in live.sensors.strays.items():
+            found.append(Trouble(f"{topic} came in frame {frame!r}, before in {live.sensors.frames[topic]!r}"))
+        for kind, (count, why) in live.sensors.undecoded.items():
+            found.append(Trouble(f"{count} messages of {kind} could not be decoded: {why}"))
+        for topic in ("points", "imu"):
+            if (publishers := self.count_publishers(topic)) > 1:
+                found.append(Trouble(f"{publishers} publishers on {topic}: there must be one"))
+        if live.resets:
+            found.append(Trouble(f"the clock went back {live.resets} times: begun anew"))
+        return found + self._verdict()
+
+    def _verdict(self) -> list[Trouble]:
+        if self._last is None or self._last.health.state is State.OK:
+            return []
+        health = self._last.health
+        return [Trouble(f"{health.state.value}: {', '.join(health.reasons)}", error=health.state is State.LOST)]
+
+    def _values(self) -> dict[str, object]:
+        odometry = self._live.odometry if self._live is not None else None
+        if odometry is None or self._last is None:
+            return {}
+        events = [sentence for _, sentence in odometry.events[-3:]]
+        return {"health": self._last.health.state.value, "segment": self._last.segment, "events": " | ".join(events)}
+
+    def _value(self, name: str):
+        return self.get_parameter(name).value
+
+
+def _tf():
+    """tf2_msgs/TFMessage, or None where it is not installed."""
+    try:
+        from tf2_msgs.msg import TFMessage
+    except ImportError:
+        return None
+    return TFMessage
+
+
+def _livox():
+    try:
+        from livox_ros_driver2.msg import CustomMsg
+    except ImportError:
+        return None
+    return CustomMsg
+
+
+def made() -> OdometryNode:
+    """The node, configured and active."""
+    node = OdometryNode()
+    node.trigger_configure()
+    node.trigger_activate()
+    return node
+
+
+def main(args=None) -> None:
+    """Run the node until SIGINT or SIGTERM."""
+    run(made, args)
+
+
+if __name__ == "__main__":
+    main()
