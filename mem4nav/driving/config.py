@@ -128,7 +128,7 @@ class DriverConfig:
     settle_s: float = 1.5
     least_score: float = 0.1
     sure_hits: int = 4
-    sure_score: float = 0.33
+    sure_score: float = 0.35
     beside_m: float = 11.0
     stop_within_m: float = 0.5
 

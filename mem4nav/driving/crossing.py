@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from mem4nav.driving.config import StreetConfig
 from mem4nav.driving.grid import Ground
@@ -72,7 +73,7 @@ def ways_out(middle: NDArray[np.float64], course: float, ground: Ground, config:
     angle = course + np.pi + 2.0 * np.pi * np.arange(_SPOKES) / _SPOKES
     radius = np.arange(_FROM_M, config.ring_m + 0.01, _STEP_M)
     spokes = middle + radius[None, :, None] * np.stack([np.cos(angle), np.sin(angle)], axis=-1)[:, None]
-    free = ground.at(ground.street, spokes).all(axis=1)
+    free = ndimage.binary_closing(ground.at(ground.street, spokes).all(axis=1), np.ones(3))
     if free.all() or not free.any():
         return ()
     shift = int(np.argmin(free))

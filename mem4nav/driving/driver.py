@@ -91,7 +91,7 @@ class Driver:
         self.street: Street | None = None
         self.driven_m = 0.0
         self._grid = LocalGrid(self.config.grid)
-        self._command, self._way = STAND, 0.0
+        self._command, self._way, self._decided_at = STAND, 0.0, np.zeros(2)
         self._begun_ns: int | None = None
         self._stamp_ns, self._free_ns = 0, 0
         self._position = np.zeros(2)
@@ -209,7 +209,7 @@ class Driver:
                 Phase.FAILED, f"no way on as {asked!r} asks at crossing {len(self.decisions) + 1}: {turns}"
             )
         self.decisions.append(Decision(crossing, self.street.heading, way))
-        self._way = way
+        self._way, self._decided_at = way, self._position
         self._enter(Phase.CROSSING)
         return self._go_over(ground, yaw)
 
@@ -221,7 +221,7 @@ class Driver:
             self.street = Street(middle, way, self.street.half_width)
             self._enter(Phase.DRIVING)
             return self._go_along(ground, yaw)
-        path = crossing_path(self.street, self._position, middle, way, _LEFT_BEHIND_M + _PATH_M)
+        path = crossing_path(self.street, self._decided_at, middle, way, _LEFT_BEHIND_M + _PATH_M)
         return self._steer(path, self.config.follower.crossing_speed, ground, yaw)
 
     def _steer(self, path: NDArray[np.float64], speed: float, ground: Ground, yaw: float) -> Command:

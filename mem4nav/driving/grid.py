@@ -91,8 +91,10 @@ class LocalGrid:
             raise ValueError("the grid is empty: insert a scan first")
         c = self.config
         known = np.isfinite(self._height)
-        distance, nearest = ndimage.distance_transform_edt(~known, return_indices=True)
-        height = self._height[tuple(nearest)]
+        measured = ndimage.distance_transform_edt(~known, return_indices=True)
+        assert measured is not None
+        distance, nearest = measured
+        height = ndimage.median_filter(self._height[tuple(nearest)], 3)
         near = distance * c.cell_m <= c.fill_m
         high = ndimage.maximum_filter(np.where(near, height, -np.inf), 3)
         low = ndimage.minimum_filter(np.where(near, height, np.inf), 3)

@@ -25,12 +25,16 @@ def street_path(street: Street, position: NDArray[np.float64], length_m: float) 
 
 
 def crossing_path(
-    street: Street, position: NDArray[np.float64], middle: NDArray[np.float64], way: float, length_m: float
+    street: Street, decided: NDArray[np.float64], middle: NDArray[np.float64], way: float, length_m: float
 ) -> NDArray[np.float64]:
-    """(M, 2) along the axis, round the middle of a crossing by a quadratic Bezier curve, and out along a way."""
+    """(M, 2) along the axis, round the middle of a crossing by a quadratic Bezier curve, and out along a way.
+
+    ``decided`` (2,) is where the vehicle was when it was decided: the curve begins there at the earliest.
+    """
     out = np.array([np.cos(way), np.sin(way)])
-    here = min(float(street.station(position)[0]), float(street.station(middle)[0]) - _BEND_M) - _BEHIND_M
-    start, enter, leave = street.place(here, 0.0), middle - _BEND_M * street.along, middle + _BEND_M * out
+    here, ahead = (float(street.station(point)[0]) for point in (decided, middle))
+    enter = street.place(max(here, ahead - _BEND_M), 0.0)
+    start, leave = street.place(min(here, ahead - _BEND_M) - _BEHIND_M, 0.0), middle + _BEND_M * out
     t = np.linspace(0.0, 1.0, _POINTS)[:, None]
     bend = (1 - t) ** 2 * enter + 2 * t * (1 - t) * middle + t**2 * leave
     return resampled(np.concatenate([start[None], bend, (middle + length_m * out)[None]]))
