@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Nodes as real processes that speak over DDS, and a node in this process that hears and talks to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not here: pip install 'mem4nav[ros]'", exc_type=ImportError)
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.qos import QoSProfile
+from std_srvs.srv import Trigger
+
+ROOT = Path(__file__).parents[1]
+PATIENCE_S = 90.0
+"""Kernels may have to be compiled before a node is ready."""
+
+
+def environment() -> dict[str, str]:
+    """Of all the processes of this test run: a domain of its own on this host, and large messages that arrive."""
+    return os.environ | {
+        "ROS_DOMAIN_ID": str(1 + os.getpid() % 100),
+        "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
+        "FASTRTPS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds.xml"),
+        "FASTDDS_DEFAULT_PROFILES_FILE": str(ROOT / "config" / "fastdds.xml"),
+    }
+
+
+class RunningNode:
+    """One node's process; what it says goes to a file."""
+
+    def __init__(self, name: str, parameters: Mapping[str, Any], log: Path, remap: Mapping[str, str]) -> None:
+        words = [word for key, value in parameters.items() for word in ("-p", f"{key}:={_yaml(value)}")]
+        words += [word for key, value in remap.items() for word in ("-r", f"{key}:={value}")]
+        self.name, self._log = name, log
+        with open(log, "w", encoding="utf-8") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", f"nodes.{name}", *(["--ros-args", *words] if words else [])],
+                env=environment(), cwd=ROOT, stdout=file, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+
+    @property
+    def said(self) -> str:
+        """All that it has said so far."""
+        return self._log.read_text(encoding="utf-8")
+
+    def until_said(self, word: str) -> None:
+        """Wait for a word in what it says."""
+        end = time.monotonic() + PATIENCE_S
+        while word not in self.said:
+            assert self.process.poll() is None and time.monotonic() < end, f"{self.name}: no {word!r} in: {self.said}"
+            time.sleep(0.02)
+
+    def kill(self) -> None:
+        """As ``kill -9``."""
+        self.process.kill()
+        self.process.wait()
+
+    def stopped(self, *signals: int) -> int:
+        """Its exit code after these signals, one right after the other."""
+        for number in signals or (signal.SIGINT,):
+            self.process.send_signal(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Its exit code once it ends."""
+        return self.process.wait(PATIENCE_S)
+
+
+def _yaml(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+class Company:
+    """Starts nodes, hears what they say to each other, and leaves nothing running.
+
+    with Company(tmp_path) as company:
+        odom = company.hear(Odometry, "odom")
+        company.start("odometry").until_said("ready")
+        company.until(lambda: odom)
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._started = folder, list[RunningNode]()
+
+    def __enter__(self) -> Company:
+        os.environ.update({key: value for key, value in environment().items() if key.startswith(("ROS_", "FAST"))})
+        self._context = Context()
+        rclpy.init(context=self._context)
+        self.node = Node("company", context=self._context)
+        self._executor = SingleThreadedExecutor(context=self._context)
+        self._executor.add_node(self.node)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for one in self._started:
+            one.process.kill()
+            one.process.wait()
+        self.node.destroy_node()
+        self._context.try_shutdown()
+
+    def start(self, name: str, remap: Mapping[str, str] | None = None, **parameters: Any) -> RunningNode:
+        """A node of ``nodes/`` with these parameters."""
+        log = self._folder / f"{name}-{len(self._started)}.log"
+        self._started.append(RunningNode(name, parameters, log, remap or {}))
+        return self._started[-1]
+
+    def hear(self, kind: type, topic: str, quality: QoSProfile | int = 200) -> list:
+        """The list that what comes on a topic is put into."""
+        heard: list = []
+        self.node.create_subscription(kind, topic, heard.append, quality)
+        return heard
+
+    def until(self, condition: Callable[[], Any], what: str = "what was waited for") -> None:
+        """Listen until it is so."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, f"{what} did not come; " + "; ".join(
+                f"{n.name}: {n.said}" for n in self._started
+            )
+            self._executor.spin_once(0.05)
+
+    def until_diagnosed(self, node: str, *phrases: str) -> DiagnosticArray:
+        """The first diagnostic of a node that holds all the phrases."""
+        heard = self.hear(DiagnosticArray, "/diagnostics")
+
+        def found() -> list:
+            mine = [one for one in heard if one.status[0].name == node]
+            return [one for one in mine if all(phrase in one.status[0].message for phrase in phrases)]
+
+        self.until(found, f"a diagnostic of {node} with {phrases}, after {[h.status[0].message for h in heard[-3:]]}")
+        return found()[0]
+
+    def ask(self, service: str) -> Trigger.Response:
+        """The answer of a service that takes nothing."""
+        client = self.node.create_client(Trigger, service)
+        self.until(client.service_is_ready, f"service {service}")
+        future = client.call_async(Trigger.Request())
+        self.until(future.done, f"an answer of {service}")
+        answer = future.result()
+        assert answer is not None
+        return answer
+
+
+def stamps(messages: Sequence) -> list[int]:
+    """Stamps of messages with headers, nanoseconds."""
+    return [one.header.stamp.sec * 1_000_000_000 + one.header.stamp.nanosec for one in messages]
