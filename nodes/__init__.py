@@ -6,3 +6,12 @@ A node declares its parameters as a table (``nodes.parameters``), leaves in its 
 ``Inbox``, does it in ``work(stopped)``, which has a thread of its own, tells how it is through ``Diagnostics``, and is
 run by ``nodes.running.run`` until a signal.
 """
+
+import sys
+
+from nodes.stopping import end_on_signals
+
+# `python -m nodes.odometry` imports this before the module itself, whose imports take a second; so does the installed
+# command odometry_node. Whoever imports the package for anything else keeps the signals as they are.
+if sys.argv[0] == "-m" or sys.argv[0].endswith("_node"):
+    end_on_signals()

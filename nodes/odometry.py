@@ -20,7 +20,6 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 from std_srvs.srv import Trigger
 
-from mem4nav.cli.replay_run import ReplayConfig
 from nodes import messages
 from nodes.diagnostics import Diagnostics, Trouble
 from nodes.inbox import Inbox
@@ -32,6 +31,7 @@ from slam.io.live import LiveSensors
 from slam.live import LiveOdometry, warm_up
 from slam.measurements import Measurement
 from slam.octree import CENTRE
+from slam.replay_config import ReplayConfig
 from slam.results import ScanResult, State
 
 PARAMETERS = (

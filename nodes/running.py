@@ -16,7 +16,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from nodes.stopping import stopped_by_signals
+from nodes.stopping import end_on_signals, stopped_by_signals
 
 logger = logging.getLogger(__name__)
 
@@ -35,13 +35,14 @@ class Works(Protocol):
 
 def run(make: Callable[[], Node], args: Sequence[str] | None = None) -> None:
     """Make the node and run it until a signal; exits with one line where its parameters are refused."""
+    end_on_signals()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
-    stopped = stopped_by_signals()
     try:
         node = make()
     except (RefusedError, InvalidParameterValueException, InvalidParameterTypeException) as error:
         rclpy.try_shutdown()
         sys.exit(f"refused: {error}")
+    stopped = stopped_by_signals()
     failed = threading.Event()
     worker = threading.Thread(target=_work, args=(node, stopped, failed), name="work")
     worker.start()

@@ -1,16 +1,32 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""How a node with a thread of its own is told to stop."""
+"""How a node is told to stop: by SIGINT or SIGTERM, as often as they come, with exit code 0."""
 
 from __future__ import annotations
 
 import signal
+import sys
 import threading
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def end_on_signals() -> None:
+    """While there is nothing yet that would have to be left in order, a signal ends the process."""
+    for number in _SIGNALS:
+        signal.signal(number, _end)
 
 
 def stopped_by_signals() -> threading.Event:
-    """An event that SIGINT and SIGTERM set, however often they come: the node ends by itself, with exit code 0."""
+    """From now on signals set this event, and the node ends by itself."""
     stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _SIGNALS:
         signal.signal(number, lambda *_: stopped.set())
     return stopped
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    for other in _SIGNALS:
+        signal.signal(other, signal.SIG_IGN)
+    sys.exit(0)

@@ -95,7 +95,7 @@ class Company:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder, self._started = folder, list[RunningNode]()
+        self._folder, self._started, self._heard = folder, list[RunningNode](), list[list]()
 
     def __enter__(self) -> Company:
         os.environ.update({key: value for key, value in environment().items() if key.startswith(("ROS_", "FAST"))})
@@ -122,6 +122,7 @@ class Company:
     def hear(self, kind: type, topic: str, quality: QoSProfile | int = 200) -> list:
         """The list that what comes on a topic is put into."""
         heard: list = []
+        self._heard.append(heard)
         self.node.create_subscription(kind, topic, heard.append, quality)
         return heard
 
@@ -129,8 +130,9 @@ class Company:
         """Listen until it is so."""
         end = time.monotonic() + PATIENCE_S
         while not condition():
-            assert time.monotonic() < end, f"{what} did not come; " + "; ".join(
-                f"{n.name}: {n.said}" for n in self._started
+            assert time.monotonic() < end, (
+                f"{what} did not come; heard {[len(one) for one in self._heard]}; "
+                + "; ".join(f"{n.name}: {n.said}" for n in self._started)
             )
             self._executor.spin_once(0.05)
 

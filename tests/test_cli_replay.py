@@ -16,7 +16,6 @@ from fake_replay import FakeRecording, healthy, pictured, stamps, troubled, way
 from mem4nav.cli import replay_map, replay_run
 from mem4nav.cli.main import main
 from mem4nav.cli.replay_map import Start, keep, spool
-from mem4nav.cli.replay_run import JudgedMapping, ReplayConfig
 from mem4nav.cli.truth import at_scans
 from slam.config import load
 from slam.errors import TrajectoryError
@@ -25,6 +24,7 @@ from slam.gaussian_map.regions import RegionStore
 from slam.map_store import load_gaussian_map, save_map
 from slam.octree import PlaneMap
 from slam.odometry_config import MapConfig
+from slam.replay_config import JudgedMapping, ReplayConfig
 from slam.trajectory import Trajectory, read_tum, write_tum
 from stored_maps import gaussian_map_on
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from mem4nav.cli.replay_run import ReplayConfig
 from slam.config import load
+from slam.replay_config import ReplayConfig
 
 FOLDER = Path(__file__).resolve().parents[1] / "config"
 

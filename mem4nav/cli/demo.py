@@ -40,11 +40,12 @@ def demo(
     if length < 50.0:
         raise UsageError(f"--length {length:g}: the shortest way round a block is 50 m or more")
     from mem4nav.cli.demo_episode import walk_episode
-    from mem4nav.cli.replay_run import JudgedMapping, ReplayConfig, run
+    from mem4nav.cli.replay_run import run
     from mem4nav.cli.report import Chapter
     from mem4nav.cli.report_episode import episode_section
     from sim_envs.city import CameraConfig, CityConfig, DriveConfig, make_city, simulate_drive
     from slam.io.opening import open_recording
+    from slam.replay_config import JudgedMapping, ReplayConfig
 
     terminal = Terminal(quiet)
     with terminal.progress():

@@ -108,8 +108,8 @@ def _examine_recording(bag: Path, config: Path | None, terminal: Terminal) -> di
 def _settings(config: Path | None) -> Any:
     if config is None:
         return None
-    from mem4nav.cli.replay_run import ReplayConfig
     from slam.config import load
+    from slam.replay_config import ReplayConfig
 
     return load(ReplayConfig, config).recording
 

@@ -56,10 +56,11 @@ def replay(
         raise UsageError(f"--pose-in has {len(pose_in)} numbers: give 3 or 7 of them, together with --map-in")
     # Imported here, so that --help and a mistyped option answer at once.
     from mem4nav.cli.replay_map import Start
-    from mem4nav.cli.replay_run import ReplayConfig, Window, run
+    from mem4nav.cli.replay_run import Window, run
     from mem4nav.cli.truth import Truth
     from slam.config import load
     from slam.io.opening import open_recording
+    from slam.replay_config import ReplayConfig
     from slam.trajectory import read_tum
 
     settings = load(ReplayConfig, config)

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,35 +18,13 @@ from mem4nav.cli.truth import Truth
 from slam.config import dump, dump_yaml
 from slam.errors import TrajectoryError
 from slam.files import write_bytes, write_text
-from slam.gaussian_map.mapping_config import MappingConfig
 from slam.io.recording import Recording
-from slam.io.settings import RecordingConfig
 from slam.metrics import Evaluation
-from slam.odometry_config import OdometryConfig
 from slam.replay import ReplayResult, replay
+from slam.replay_config import ReplayConfig
 from slam.trajectory import Trajectory, write_tum
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedMapping(MappingConfig):
-    """How the map is built, with pictures kept apart to judge it by."""
-
-    hold_out: int = 5
-    """The last of so many pictures is used for nothing but judging the map, its scan for the pose alone; 0: none."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayConfig:
-    """What ``--config`` may hold, and what config.yaml beside the results does hold."""
-
-    recording: RecordingConfig = field(default_factory=RecordingConfig)
-    """How the recording is read, where it is not to be recognised."""
-    odometry: OdometryConfig = field(default_factory=OdometryConfig)
-    """The filter, its map and its health."""
-    mapping: JudgedMapping = field(default_factory=JudgedMapping)
-    """The Gaussian map, where the recording has pictures."""
 
 
 @dataclass(frozen=True, slots=True)
