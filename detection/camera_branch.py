@@ -15,10 +15,9 @@ from detection.config import ModelConfig
 from detection.heads import BoxHead
 from detection.lidar_branch import Peaks
 
-MONO = 10
+MONO = 12
 """Entries of a monocular code: u, v (normalised), log depth, log length, width, height, sin and cos of the yaw in the
-camera's frame, velocity along its x and z."""
-_PARTS = (2, 1, 3, 2, 2)
+camera's frame, velocity along its x and z, sin and cos of twice the yaw."""
 _USUAL_LOG_DEPTH = 2.5
 _LOG_DEPTH_RANGE = (-1.0, 5.0)
 
@@ -32,7 +31,7 @@ class MonoCandidates:
         view: (B, Q) int64 picture.
         seed: (B, Q, 2) normalised (u, v) of the heatmap's peak.
         logits: (B, Q, K).
-        code: (B, Q, 10) see ``MONO``, absolute.
+        code: (B, Q, 12) see ``MONO``, absolute.
         seed_score, seed_class: (B, Q) of the peak.
         valid: (B, Q) bool: false where the picture is missing.
     """
@@ -61,7 +60,7 @@ class CameraDecoder(nn.Module):
         self.round = DeformableAttention(channels, config.heads, config.image_levels, config.points_per_level)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
         self.feed = FeedForward(channels, config.hidden, config.dropout)
-        self.head = BoxHead(channels, classes, _PARTS)
+        self.head = BoxHead(channels, classes)
 
     def forward(self, levels: list[Tensor], heats: list[Tensor], batch: Batch) -> MonoCandidates:
         """Candidates of levels (B * V, C, h, w) by their heatmaps (B, V, K, h, w) of scores, finest first."""
@@ -106,7 +105,8 @@ def _absolute(code: Tensor, seed: Tensor) -> Tensor:
 
 
 def lifted(mono: MonoCandidates, batch: Batch, size: tuple[int, int]) -> Tensor:
-    """(B, Q, 10) of monocular codes in base_link: x, y, z in metres, log sizes, sin and cos of the yaw, velocity.
+    """(B, Q, 12) of monocular codes in base_link: x, y, z in metres, log sizes, sin and cos of the yaw, velocity,
+    sin and cos of twice the yaw.
 
     X_camera = d K^-1 (u, v, 1); the heading and the velocity are vectors of the camera's x-z plane.
     """
@@ -116,11 +116,13 @@ def lifted(mono: MonoCandidates, batch: Batch, size: tuple[int, int]) -> Tensor:
     seen = torch.cat([ray, torch.ones_like(ray[..., :1])], dim=-1) * mono.code[..., 2:3].exp()
     turn = T[..., :3, :3].transpose(-1, -2)
     centre = (turn @ (seen - T[..., :3, 3])[..., None])[..., 0]
-    sin, cos, right, ahead = mono.code[..., 6:].unbind(-1)
-    zero = torch.zeros_like(sin)
-    heading = (turn @ torch.stack([cos, zero, -sin], dim=-1)[..., None])[..., 0]
-    moves = (turn @ torch.stack([right, zero, ahead], dim=-1)[..., None])[..., 0]
-    return torch.cat([centre, mono.code[..., 3:6], heading[..., [1, 0]], moves[..., :2]], dim=-1)
+    sin, cos, right, ahead, sin_2, cos_2 = mono.code[..., 6:].unbind(-1)
+    zero, half = torch.zeros_like(sin), 0.5 * torch.atan2(sin_2, cos_2)
+    flat = ((cos, -sin), (right, ahead), (half.cos(), -half.sin()))
+    heading, moves, axis = ((turn @ torch.stack([x, zero, z], dim=-1)[..., None])[..., :2, 0] for x, z in flat)
+    x, y = axis.unbind(-1)
+    twice = torch.stack([2.0 * x * y, x * x - y * y], dim=-1)
+    return torch.cat([centre, mono.code[..., 3:6], heading.flip(-1), moves, twice], dim=-1)
 
 
 def camera_of(view: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

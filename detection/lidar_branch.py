@@ -11,7 +11,7 @@ from torch.nn import functional
 from detection.attention import Attention, FeedForward, position_encoder
 from detection.config import ModelConfig
 from detection.dsvt import SetTransformer
-from detection.heads import BoxHead, Candidates
+from detection.heads import CODE, BoxHead, Candidates
 from detection.layers import convolution, stage
 from detection.voxels import Pillars
 
@@ -64,7 +64,11 @@ class Peaks(nn.Module):
 
 
 class LidarDecoder(nn.Module):
-    """Peaks of the heatmap look at each other and at the whole map, and become boxes."""
+    """Peaks of the heatmap look at each other and at the whole map, and become boxes.
+
+    The paper's candidates get their boxes from attention alone, which takes epochs to learn; here a box is predicted at
+    every cell too (as in CenterPoint, Yin et al. 2021), and a candidate says what to change of its own cell's.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
@@ -76,11 +80,16 @@ class LidarDecoder(nn.Module):
         self.over = Attention(channels, config.heads, config.dropout)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
         self.feed = FeedForward(channels, config.hidden, config.dropout)
+        self.coarse = nn.Sequential(convolution(channels, channels), nn.Conv2d(channels, CODE, 1))
         self.head = BoxHead(channels, classes)
 
-    def forward(self, bev: Tensor, heat: Tensor, swept: Tensor) -> Candidates:
-        """Candidates of maps (B, C, H, W) by heatmaps (B, K, H, W) of scores; ``swept`` (B,) as in the batch."""
+    def forward(self, bev: Tensor, heat: Tensor, swept: Tensor) -> tuple[Candidates, Tensor]:
+        """Candidates of maps (B, C, H, W) by heatmaps (B, K, H, W) of scores; ``swept`` (B,) as in the batch.
+
+        With them comes a box code of every cell (B, 12, H, W), from its centre, which the candidates begin from.
+        """
         height, width = bev.shape[-2:]
+        coarse = self.coarse(bev)
         score, label, cell = self.peaks(heat.detach())
         place = torch.stack([cell % width + 0.5, cell // width + 0.5], dim=-1)
         keys = bev.flatten(2).transpose(1, 2)
@@ -91,8 +100,10 @@ class LidarDecoder(nn.Module):
         query = self.norms[0](query + self.among(placed, placed, query))
         query = self.norms[1](query + self.over(query + here, keys + there, keys))
         query = self.feed(query)
-        logits, code = self.head(query)
-        return Candidates(query, place, logits, code, score, label, swept[:, None].expand_as(score))
+        logits, change = self.head(query)
+        begun = coarse.flatten(2).transpose(1, 2).gather(1, cell[..., None].expand(-1, -1, CODE))
+        found = Candidates(query, place, logits, begun + change, score, label, swept[:, None].expand_as(score))
+        return found, coarse
 
 
 def _grid(height: int, width: int, device: torch.device) -> Tensor:

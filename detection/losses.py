@@ -17,7 +17,7 @@ from detection.camera_branch import MonoCandidates, lifted
 from detection.config import LossConfig, ModelConfig
 from detection.heads import Candidates
 from detection.model import Outputs
-from detection.targets import Truth, bev_peaks, image_peaks, matched, truth_of
+from detection.targets import Truth, bev_peaks, cell_targets, image_peaks, matched, truth_of
 
 _ALPHA, _GAMMA = 0.25, 2.0
 
@@ -30,6 +30,7 @@ def losses(outputs: Outputs, batch: Batch, config: ModelConfig, loss: LossConfig
     truths = [truth_of(batch, number, config) for number in range(len(batch))]
     device = outputs.bev_heat.device
     found = {"bev_heat": loss.heatmap * peak_loss(outputs.bev_heat, bev_peaks(truths, config, loss).to(device))}
+    found["bev_box"] = cell_loss(outputs.bev_code, truths, loss)
     met = [truth.by_points for truth in truths]
     found |= _named("lidar", box_losses(outputs.lidar, truths, met, config, loss))
     if outputs.mono is not None and outputs.camera is not None:
@@ -78,10 +79,17 @@ def box_losses(
         matched(*(_numpy(x[n]) for x in (logits, absolute, found.valid)), truth, known[n], config, loss)
         for n, truth in enumerate(truths)
     ]
-    codes = [truth.code[box] for truth, (_, box) in zip(truths, pairs, strict=True)]
-    weight = absolute.new_tensor([1.0] * 8 + [loss.velocity] * 2)
-    error, count = _code_error(absolute, pairs, codes, weight)
-    return {"classes": loss.classes * _class_loss(logits, found.valid, truths, pairs), "box": loss.box * error / count}
+    wanted = [truth.code[box] for truth, (_, box) in zip(truths, pairs, strict=True)]
+    error = _code_error(_taken(absolute, pairs), wanted, _code_weight(loss))
+    return {"classes": loss.classes * _class_loss(logits, found.valid, truths, pairs), "box": loss.box * error}
+
+
+def cell_loss(code: Tensor, truths: list[Truth], loss: LossConfig) -> Tensor:
+    """Error of the codes (B, 12, H, W) that cells give, over those next to the centre of a box that the LiDAR met."""
+    sample, cell, wanted = cell_targets(truths, (code.shape[-2], code.shape[-1]))
+    at = [torch.from_numpy(index).to(code.device) for index in (sample, cell[:, 1], cell[:, 0])]
+    given = code.float().permute(0, 2, 3, 1)[at[0], at[1], at[2]]
+    return loss.box * _code_error(given, [wanted], _code_weight(loss))
 
 
 def mono_losses(
@@ -98,28 +106,33 @@ def mono_losses(
         matched(*(_numpy(x[n]) for x in (logits, absolute, found.valid)), truth, truth.shown[view[n]], config, loss)
         for n, truth in enumerate(truths)
     ]
-    codes = [
+    wanted = [
         truth.mono[view[n][candidate], box]
         for n, (truth, (candidate, box)) in enumerate(zip(truths, pairs, strict=True))
     ]
     rest = loss.camera / loss.centre_2d
-    weight = box.new_tensor([1.0] * 2 + [rest * loss.depth] + [rest] * 5 + [rest * loss.velocity] * 2)
-    error, count = _code_error(found.code.float(), pairs, codes, weight)
-    terms = _class_loss(logits, found.valid, truths, pairs)
-    return {"classes": loss.classes * terms, "box": loss.centre_2d * error / count}
+    weight = [1.0] * 2 + [rest * loss.depth] + [rest] * 5 + [rest * loss.velocity] * 2 + [rest] * 2
+    error = _code_error(_taken(found.code.float(), pairs), wanted, weight)
+    return {"classes": loss.classes * _class_loss(logits, found.valid, truths, pairs), "box": loss.centre_2d * error}
 
 
-def _code_error(
-    code: Tensor, pairs: list[tuple[NDArray, NDArray]], wanted: list[NDArray], weight: Tensor
-) -> tuple[Tensor, int]:
-    """Sum of weighted absolute errors of the matched candidates, unknown (NaN) entries left out; and their number."""
+def _code_weight(loss: LossConfig) -> list[float]:
+    return [1.0] * 8 + [loss.velocity] * 2 + [1.0] * 2
+
+
+def _taken(code: Tensor, pairs: list[tuple[NDArray, NDArray]]) -> Tensor:
+    """(M, 12) codes of the matched candidates, out of (B, Q, 12)."""
     rows = np.concatenate([np.full(len(candidate), n) for n, (candidate, _) in enumerate(pairs)]).astype(np.int64)
     columns = np.concatenate([candidate for candidate, _ in pairs]).astype(np.int64)
-    target = torch.from_numpy(np.concatenate(wanted)).to(code)
-    given = code[torch.from_numpy(rows).to(code.device), torch.from_numpy(columns).to(code.device)]
+    return code[torch.from_numpy(rows).to(code.device), torch.from_numpy(columns).to(code.device)]
+
+
+def _code_error(given: Tensor, wanted: list[NDArray], weight: list[float]) -> Tensor:
+    """Weighted absolute error of (M, 12) codes, summed over entries, its mean; unknown (NaN) entries are left out."""
+    target = torch.from_numpy(np.concatenate(wanted)).to(given)
     known = torch.isfinite(target)
-    error = (given - torch.where(known, target, given.detach())).abs() * weight * known
-    return error.sum(), max(len(rows), 1)
+    error = (given - torch.where(known, target, given.detach())).abs() * given.new_tensor(weight) * known
+    return error.sum() / max(len(target), 1)
 
 
 def _class_loss(logits: Tensor, valid: Tensor, truths: list[Truth], pairs: list[tuple[NDArray, NDArray]]) -> Tensor:

@@ -31,6 +31,7 @@ class Outputs:
 
     Attributes:
         bev_heat: (B, K, rows, columns) logits of the LiDAR's heatmap.
+        bev_code: (B, 12, rows, columns) box code of every cell, from its centre.
         image_heats: (B, V, K, h, w) logits of each level, finest first; empty without pictures.
         lidar: candidates of the LiDAR branch.
         mono: of the camera branch, each in front of its camera; None without pictures.
@@ -39,6 +40,7 @@ class Outputs:
     """
 
     bev_heat: Tensor
+    bev_code: Tensor
     image_heats: list[Tensor]
     lidar: Candidates
     mono: MonoCandidates | None
@@ -73,11 +75,11 @@ class SparseFusion(nn.Module):
         bev = self.bev(pillars)
         levels = self.depth(self.images(batch.images), depth) if batch.images.shape[1] else []
         heat = self.bev_heat(bev if self.looks is None else self.looks(bev, pillars, levels, batch))
-        lidar = self.lidar_decoder(bev, heat.sigmoid(), batch.swept)
+        lidar, coarse = self.lidar_decoder(bev, heat.sigmoid(), batch.swept)
         heats = [self.image_heat(level).unflatten(0, batch.seen.shape) for level in levels]
         mono = self.camera_decoder(levels, [h.sigmoid() for h in heats], batch) if levels else None
         camera = self._boxes(mono, batch) if mono is not None else None
-        return Outputs(heat, heats, lidar, mono, camera, self.fusion(lidar, camera))
+        return Outputs(heat, coarse, heats, lidar, mono, camera, self.fusion(lidar, camera))
 
     def _boxes(self, mono: MonoCandidates, batch: Batch) -> Candidates:
         return straight(mono, batch, self.config) if self.view is None else self.view(mono, batch)

@@ -30,12 +30,12 @@ class Truth:
 
     Attributes:
         boxes: those within the map.
-        code: (N, 10) absolute codes.
+        code: (N, 12) absolute codes.
         by_points: (N,) bool, whether the LiDAR met it.
         place: (V, N, 2) normalised (u, v) of its centre in each picture.
         scale: (V, N) pixels a metre at its centre's depth.
         shown: (V, N) bool, whether its centre is in the picture and some of it visible.
-        mono: (V, N, 10) monocular codes.
+        mono: (V, N, 12) monocular codes.
     """
 
     boxes: Boxes
@@ -76,15 +76,16 @@ def truth_of(batch: Batch, sample: int, config: ModelConfig, least: tuple[int, i
 
 
 def _mono_codes(boxes: Boxes, T: NDArray, place: NDArray, depth: NDArray) -> NDArray[np.float32]:
-    """(V, N, 10): heading and velocity as vectors of the camera's x-z plane."""
+    """(V, N, 12): heading and velocity as vectors of the camera's x-z plane."""
     turn = T[:, :3, :2]
     heading = np.einsum("vij,nj->vni", turn, np.stack([np.cos(boxes.yaw), np.sin(boxes.yaw)], axis=1))
     moves = np.einsum("vij,nj->vni", turn, boxes.velocity)
     length = np.maximum(np.hypot(heading[..., 0], heading[..., 2]), 1e-6)
-    angle = np.stack([-heading[..., 2] / length, heading[..., 0] / length], axis=-1)
+    sin, cos = -heading[..., 2] / length, heading[..., 0] / length
+    angle, axis = np.stack([sin, cos], axis=-1), np.stack([2.0 * sin * cos, cos**2 - sin**2], axis=-1)
     log_depth = np.log(np.maximum(depth, _NEAREST_M))[..., None]
     size = np.broadcast_to(np.log(np.maximum(boxes.size, 1e-2)), (*depth.shape, 3))
-    return np.concatenate([place, log_depth, size, angle, moves[..., [0, 2]]], axis=-1).astype(np.float32)
+    return np.concatenate([place, log_depth, size, angle, moves[..., [0, 2]], axis], axis=-1).astype(np.float32)
 
 
 def bev_peaks(truths: list[Truth], config: ModelConfig, loss: LossConfig) -> Tensor:
@@ -97,6 +98,28 @@ def bev_peaks(truths: list[Truth], config: ModelConfig, loss: LossConfig) -> Ten
         known = np.flatnonzero(truth.by_points)
         _draw(out[number], truth.code[known, :2], radius[known], truth.boxes.label[known])
     return out
+
+
+def cell_targets(truths: list[Truth], shape: tuple[int, int]) -> tuple[NDArray, NDArray, NDArray[np.float32]]:
+    """What cells next to the centres of boxes that the LiDAR met should say: the box, from their own centre.
+
+    Returns:
+        (M,) sample, (M, 2) column and row, and (M, 12) code of each cell; of the nearest box where there are several.
+    """
+    height, width = shape
+    around = np.stack(np.meshgrid([-1, 0, 1], [-1, 0, 1]), axis=-1).reshape(-1, 2)
+    samples, cells, codes = [], [], []
+    for number, truth in enumerate(truths):
+        code = np.repeat(truth.code[truth.by_points], len(around), axis=0)
+        cell = np.floor(code[:, :2]).astype(np.int64) + np.tile(around, (len(code) // len(around), 1))
+        code[:, :2] -= cell + 0.5
+        inside = np.flatnonzero(((cell >= 0) & (cell < [width, height])).all(axis=1))
+        nearest = inside[np.argsort(np.hypot(*code[inside, :2].T), kind="stable")]
+        kept = nearest[np.unique(cell[nearest] @ [1, width], return_index=True)[1]]
+        samples.append(np.full(len(kept), number))
+        cells.append(cell[kept])
+        codes.append(code[kept])
+    return np.concatenate(samples), np.concatenate(cells), np.concatenate(codes)
 
 
 def image_peaks(
@@ -156,7 +179,7 @@ def matched(
     """Pairs (candidate, box) of least total cost (Carion et al. 2020).
 
     Args:
-        logits: (Q, K). code: (Q, 10) absolute. valid: (Q,) bool.
+        logits: (Q, K). code: (Q, 12) absolute. valid: (Q,) bool.
         known: (N,) bool, or (Q, N) where a candidate may answer for some boxes alone.
     """
     index = np.flatnonzero(known if known.ndim == 1 else known.any(axis=0))

@@ -28,7 +28,7 @@ class ViewTransform(nn.Module):
         channels = config.channels
         self.gate = nn.Sequential(nn.Linear(_RIG, channels), nn.ReLU(), nn.Linear(channels, channels), nn.Sigmoid())
         self.project = nn.Sequential(nn.Linear(channels, channels), nn.LayerNorm(channels))
-        self.place = position_encoder(9, channels)
+        self.place = position_encoder(11, channels)
         self.among = Attention(channels, config.heads, config.dropout)
         self.norm = nn.LayerNorm(channels)
         self.feed = FeedForward(channels, config.hidden, config.dropout)
@@ -55,10 +55,11 @@ class ViewTransform(nn.Module):
         return torch.cat([T[..., :3, :3].flatten(-2), T[..., :3, 3], focal, K[..., :2, 2] / size], dim=-1)
 
     def _where(self, place: Tensor, box: Tensor, mono: MonoCandidates) -> Tensor:
-        """(B, Q, 9) place on the map, height, heading, velocity and place in the picture, each about 1."""
+        """(B, Q, 11) place on the map, height, heading, velocity, axis and place in the picture, each about 1."""
         grid = place.new_tensor(self.config.bev_grid)
         picture = mono.code[..., :2].detach()
-        return torch.cat([place / grid, box[..., 2:3] / _HEIGHT_M, box[..., 6:8], 0.1 * box[..., 8:], picture], dim=-1)
+        moves, axis = 0.1 * box[..., 8:10], box[..., 10:]
+        return torch.cat([place / grid, box[..., 2:3] / _HEIGHT_M, box[..., 6:8], moves, axis, picture], dim=-1)
 
 
 def straight(mono: MonoCandidates, batch: Batch, config: ModelConfig) -> Candidates:

@@ -18,7 +18,7 @@ from detection.camera_branch import MonoCandidates, lifted
 from detection.config import LossConfig, ModelConfig, paper_config
 from detection.dsvt import set_partition
 from detection.errors import CheckpointError, DetectionConfigError
-from detection.heads import decode, encode
+from detection.heads import CODE, decode, encode
 from detection.inference import Detector, boxes_of, rescored
 from detection.losses import losses
 from detection.model import SparseFusion
@@ -67,7 +67,7 @@ def test_any_number_of_cameras_and_any_lidar_will_do(cameras, sweep):
     sample = seen(0, cameras, sweep)
     outputs = untrained(config)(collate([sample], config))
     expected = config.lidar_queries + config.camera_queries * (cameras > 0)
-    assert outputs.fused.code.shape == (1, expected, 10) and bool(torch.isfinite(outputs.fused.absolute()).all())
+    assert outputs.fused.code.shape == (1, expected, CODE) and bool(torch.isfinite(outputs.fused.absolute()).all())
     assert bool(outputs.lidar.valid.all()) == sweep and (outputs.camera is not None) == (cameras > 0)
     found = Detector(untrained(config)).detect([sample])[0]
     assert (len(found["lidar"]) > 0) == sweep and (len(found["camera"]) == 0 or cameras > 0)
