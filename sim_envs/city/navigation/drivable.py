@@ -18,9 +18,8 @@ from sim_envs.city.navigation.town import Town, make_town
 from sim_envs.errors import SimConfigError
 from sim_envs.street_graph import Stand
 
-NAMEABLE = frozenset(("bench",))
-"""Categories that the directions name: what the detector that ships finds dependably from a street. Of
-hydrants it misses every other one, and takes other things for them."""
+NAMEABLE = frozenset(("fire_hydrant", "bench"))
+"""Categories that the directions name."""
 _FIRST_TOWN = 4_000_000
 _TRIES = 2000
 _LENGTH_M = (150.0, 400.0)
