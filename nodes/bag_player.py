@@ -30,6 +30,7 @@ PARAMETERS = (
     Parameter("paused", False, "begin paused; ~/resume goes on"),
     Parameter("clock_hz", 100.0, "ticks of /clock a recorded second", 1.0, 1000.0),
     Parameter("wait_s", 1.0, "wall time before the first message, for others to find the topics", 0.0, 60.0),
+    Parameter("wait_for", [""], "recorded topics that somebody must listen to before the first message, as /points"),
 )
 _CLOCK = "/clock"
 
@@ -45,11 +46,14 @@ class BagPlayer(Node):
             raise RefusedError("the parameter bag is not set: there is nothing to play")
         try:
             self._bag = open_bag(Path(path))
-        except RecordingError as error:
+        except (RecordingError, OSError) as error:
             raise RefusedError(str(error)) from None
         if self._bag.ros1:
             raise RefusedError(f"{path} is a ROS 1 bag, whose messages are serialised otherwise: convert it (rosbags)")
         self._outputs = self._advertise()
+        unknown = [topic for topic in self._value("wait_for") if topic and topic not in self._outputs]
+        if unknown:
+            raise RefusedError(f"wait_for names {unknown}, but {path} holds {sorted(self._outputs)}")
         self._clock, self._ticked_ns = self.create_publisher(Clock, _CLOCK, 10), 0
         self._going = threading.Event()
         if not self._value("paused"):
@@ -60,6 +64,9 @@ class BagPlayer(Node):
     def work(self, stopped: threading.Event) -> None:
         """Send all, once or again and again; then stay, so that what is latched can still be had."""
         stopped.wait(self._value("wait_s"))
+        awaited = [self._outputs[topic] for topic in self._value("wait_for") if topic]
+        while not all(output.get_subscription_count() for output in awaited) and not stopped.is_set():
+            stopped.wait(0.05)
         again = True
         while again and not stopped.is_set():
             sent = self._play(stopped)

@@ -56,7 +56,11 @@ _SCANS_WAITING, _PICTURES_WAITING, _IMU_WAITING = 5, 5, 2000
 
 
 class OdometryNode(LifecycleNode):
-    """Callbacks only enqueue; ``work`` computes in a thread of its own."""
+    """Callbacks only enqueue; ``work`` computes in a thread of its own.
+
+    Attributes:
+        refused: why it cannot be configured, where that is so.
+    """
 
     def __init__(self, **options) -> None:
         super().__init__("odometry", **options)
@@ -69,12 +73,18 @@ class OdometryNode(LifecycleNode):
         self._active, self._said = False, 0
         self._diagnostics = Diagnostics(self, self._inbox, self._troubles, self._values)
         self._listening: list = []
+        self.refused = ""
 
     # the life cycle
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Read the configuration, open topics and services."""
-        self._live = self._made()
+        try:
+            self._live = self._made()
+        except RefusedError as error:
+            self.refused = str(error)
+            self.get_logger().error(f"refused: {error}")
+            return TransitionCallbackReturn.FAILURE
         self._advertise()
         return super().on_configure(state)
 
@@ -121,6 +131,8 @@ class OdometryNode(LifecycleNode):
             raise RefusedError(f"config: {error}") from None
         if self._value("save_on_exit") and not self._value("map_folder"):
             raise RefusedError("save_on_exit is set, but map_folder is not: there is nowhere to store the map")
+        if self._value("livox") and _livox() is None:
+            raise RefusedError("livox is set, but livox_ros_driver2's messages are not installed")
         cameras = self._cameras()
         sensors = LiveSensors(
             settings.recording, cameras, use_imu=self._value("use_imu"), wait_for_tf=_tf() is not None
@@ -148,10 +160,7 @@ class OdometryNode(LifecycleNode):
         live = self._live
         assert live is not None
         livox = self._value("livox")
-        kind = _livox() if livox else PointCloud2
-        if kind is None:
-            raise RefusedError("livox is set, but livox_ros_driver2's messages are not installed")
-        self._on(kind, "points", lambda s, data: s.points(data, livox), _SCANS_WAITING)
+        self._on(_livox() if livox else PointCloud2, "points", lambda s, data: s.points(data, livox), _SCANS_WAITING)
         self._on(Imu, "imu", lambda s, data: s.imu(data), _IMU_WAITING)
         for name in self._cameras():
             self._on(Image, f"camera/{name}/image", lambda s, data, n=name: s.image(n, data), _PICTURES_WAITING)
@@ -317,9 +326,14 @@ def _livox():
 
 
 def made() -> OdometryNode:
-    """The node, configured and active."""
+    """The node, configured and active.
+
+    Raises:
+        RefusedError: it cannot be configured.
+    """
     node = OdometryNode()
-    node.trigger_configure()
+    if node.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
+        raise RefusedError(node.refused or "the node cannot be configured")
     node.trigger_activate()
     return node
 

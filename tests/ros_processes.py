@@ -144,7 +144,11 @@ class Company:
             mine = [one for one in heard if one.status[0].name == node]
             return [one for one in mine if all(phrase in one.status[0].message for phrase in phrases)]
 
-        self.until(found, f"a diagnostic of {node} with {phrases}, after {[h.status[0].message for h in heard[-3:]]}")
+        try:
+            self.until(found)
+        except AssertionError:
+            said = {one.status[0].message for one in heard}
+            raise AssertionError(f"no diagnostic of {node} with {phrases}, but {said}") from None
         return found()[0]
 
     def ask(self, service: str) -> Trigger.Response:

@@ -52,11 +52,17 @@ def odometry(company: Company, **parameters):
     return node
 
 
+def play(company: Company, bag: Path, **parameters):
+    """A player that begins once the odometry hears it, and this process the odometry."""
+    company.until(lambda: company.node.count_publishers("odom"), "odom")
+    return company.start("bag_player", bag=bag, wait_for="[/points, /imu, /tf_static]", **parameters)
+
+
 def test_a_bag_played_gives_every_pose_of_its_replay(bag, company, tmp_path):
     expected = replay(open_recording(bag), use_camera=False).results
     odom = company.hear(Odometry, "odom")
     node = odometry(company)
-    player = company.start("bag_player", bag=bag)
+    player = play(company, bag)
     company.until(lambda: len(odom) >= len(expected) - 1, "a pose of every scan")
     found = {stamp: matrix(one.pose.pose) for stamp, one in zip(stamps(odom), odom, strict=True)}
     for result in expected[:-1]:
@@ -71,7 +77,7 @@ def test_transforms_say_what_odom_says(bag, company):
     TFMessage = pytest.importorskip("tf2_msgs.msg", exc_type=ImportError).TFMessage
     odom, tf = company.hear(Odometry, "odom"), company.hear(TFMessage, "/tf")
     odometry(company, publish_map_tf=True)
-    company.start("bag_player", bag=bag, rate=4.0)
+    play(company, bag, rate=4.0)
     company.until(lambda: len(odom) > 20 and len(tf) > 20, "poses and transforms")
     poses = dict(zip(stamps(odom), odom, strict=True))
     both = [one for message in tf for one in message.transforms]
@@ -84,7 +90,7 @@ def test_transforms_say_what_odom_says(bag, company):
 def test_a_bag_in_a_loop_makes_the_odometry_begin_anew(bag, company):
     odom = company.hear(Odometry, "odom")
     odometry(company)
-    company.start("bag_player", bag=bag, rate=4.0, loop=True)
+    play(company, bag, rate=4.0, loop=True)
     company.until_diagnosed("odometry", "the clock went back 1 times: begun anew")
     company.until(lambda: len(odom) > 60, "poses of the second round")
 
@@ -120,7 +126,7 @@ def test_the_map_is_stored_when_told_and_on_the_way_out_and_can_be_gone_on_in(ba
     odom = company.hear(Odometry, "odom")
     node = odometry(company, map_folder=tmp_path / "map", save_on_exit=True)
     assert not company.ask("odometry/load_map").success
-    company.start("bag_player", bag=bag, rate=4.0)
+    play(company, bag, rate=4.0)
     company.until(lambda: len(odom) > 30, "poses")
     assert company.ask("odometry/save_map").success
     assert company.ask("odometry/load_map").success
@@ -133,7 +139,7 @@ def test_the_map_is_stored_when_told_and_on_the_way_out_and_can_be_gone_on_in(ba
 def test_an_initial_pose_is_where_a_loaded_map_is_gone_on_in(bag, company, tmp_path):
     odom = company.hear(Odometry, "odom")
     odometry(company, map_folder=tmp_path / "map")
-    player = company.start("bag_player", bag=bag, rate=4.0)
+    player = play(company, bag, rate=4.0)
     company.until(lambda: len(odom) >= 38, "poses")
     player.kill()
     assert company.ask("odometry/save_map").success and company.ask("odometry/load_map").success
@@ -144,7 +150,7 @@ def test_an_initial_pose_is_where_a_loaded_map_is_gone_on_in(bag, company, tmp_p
     place.pose.pose = pose(matrix(odom[0].pose.pose))
     out.publish(place)
     before = len(odom)
-    company.start("bag_player", bag=bag, rate=4.0)
+    play(company, bag, rate=4.0)
     company.until(lambda: len(odom) > before + 10, "poses in the loaded map")
     began = matrix(odom[before].pose.pose)
     assert np.linalg.norm(began[:3, 3] - matrix(odom[0].pose.pose)[:3, 3]) < 1.0
@@ -153,12 +159,12 @@ def test_an_initial_pose_is_where_a_loaded_map_is_gone_on_in(bag, company, tmp_p
 def test_silence_is_told_and_a_player_killed_is_followed_by_another(bag, company):
     odom = company.hear(Odometry, "odom")
     node = odometry(company)
-    player = company.start("bag_player", bag=bag)
+    player = play(company, bag)
     company.until(lambda: len(odom) > 8, "poses")
     player.kill()
     company.until_diagnosed("odometry", "no scan for")
     known = len(odom)
-    company.start("bag_player", bag=bag)
+    play(company, bag)
     company.until(lambda: len(odom) > known + 8, "poses again")
     assert node.process.poll() is None
 
@@ -166,7 +172,7 @@ def test_silence_is_told_and_a_player_killed_is_followed_by_another(bag, company
 def test_two_sources_of_the_same_topic_are_named(bag, company):
     odometry(company)
     for name in ("first", "second"):
-        company.start("bag_player", bag=bag, rate=0.5, remap={"__node": name})
+        play(company, bag, rate=0.5, remap={"__node": name})
     company.until_diagnosed("odometry", "2 publishers on points")
 
 
@@ -181,6 +187,7 @@ def test_messages_that_make_no_sense_are_named_and_survived(company):
     strange = cloud(1_200_000_000, "roof", np.zeros((0, 3)))
     for message in (whole, short, strange, *[whole] * 5):
         points.publish(message)
+        time.sleep(0.1)
     inertial.publish(Imu(header=Header(frame_id="imu")))
     company.until_diagnosed("odometry", "points came in frame 'roof', before in 'lidar'", "could not be decoded")
     company.until_diagnosed("odometry", "tf_static from base_link to 'lidar'")
