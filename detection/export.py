@@ -217,4 +217,4 @@ def _outputs(parts: list[Tensor]) -> Outputs:
         logits, code, score, label, valid = parts[start : start + len(PARTS)]
         found.append(Candidates(none, torch.zeros_like(code[..., :2]), logits, code, score, label, valid))
     lidar, camera, fused = found
-    return Outputs(none, [], lidar, None, camera, fused)
+    return Outputs(none, none, [], lidar, None, camera, fused)

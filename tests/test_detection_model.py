@@ -110,7 +110,9 @@ def test_a_true_box_told_in_its_cameras_terms_is_lifted_back_to_where_it_stands(
     found = lifted(mono, batch, (config.image_height, config.image_width))[0].numpy()
     assert np.allclose(found[:, :3], truth.boxes.centre[box], atol=1e-3)
     assert np.allclose(wrap_angle(np.arctan2(found[:, 6], found[:, 7]) - truth.boxes.yaw[box]), 0.0, atol=1e-4)
-    assert np.allclose(found[:, 8:], truth.boxes.velocity[box], atol=1e-4)
+    assert np.allclose(found[:, 8:10], truth.boxes.velocity[box], atol=1e-4)
+    twice = wrap_angle(np.arctan2(found[:, 10], found[:, 11]) - 2.0 * truth.boxes.yaw[box])
+    assert np.allclose(twice, 0.0, atol=1e-4)
 
 
 def test_gathering_from_a_pyramid_equals_grid_sampling_its_levels():
