@@ -7,12 +7,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from detection.sample import make_boxes
 from driven_streets import CLASSES, Ride, look_round, on_street
 from mem4nav.driving.config import DriverConfig, DrivingConfigError, FollowerConfig, StreetConfig
 from mem4nav.driving.crossing import find_crossing
 from mem4nav.driving.driver import Driver, Phase
 from mem4nav.driving.follower import STAND, pursue, resampled, slowed
 from mem4nav.driving.grid import LocalGrid
+from mem4nav.driving.landmarks import Landmarks
 from mem4nav.driving.street import Street, fitted
 
 EAST, NORTH = 0.0, 0.5 * np.pi
@@ -79,6 +81,31 @@ def test_a_path_is_steered_at_and_bends_are_taken_slowly():
     assert sharp.speed < left.speed and sharp.turn_rate <= FollowerConfig().turn_rate
     assert slowed(4.0, 0.0, FollowerConfig()) == 0.0
     assert slowed(4.0, 100.0, FollowerConfig()) == 4.0
+
+
+def detected_from(places, found):
+    """Landmarks after looking from places along x at (class, x, y, score) in odom."""
+    landmarks = Landmarks(CLASSES, 0.1)
+    for x in places:
+        T = np.eye(4)
+        T[0, 3] = x
+        centre = np.array([[mark[1] - x, mark[2], 0.4] for mark in found])
+        labels, scores = [CLASSES.index(mark[0]) for mark in found], [mark[3] for mark in found]
+        landmarks.add(make_boxes(centre, np.ones_like(centre), np.zeros(len(found)), labels, score=scores), T)
+    return landmarks
+
+
+def test_what_is_seen_weakly_from_many_places_counts_and_from_one_place_does_not():
+    weak = [("hydrant", 10.0, 6.0, 0.25)]
+    assert len(detected_from(np.arange(0.0, 8.0, 0.5), weak).sure("hydrant", 4, 2.0)) == 1
+    assert not detected_from(np.zeros(50), weak).sure("hydrant", 1, 2.0)
+
+
+def test_of_two_classes_in_one_place_the_one_with_more_evidence_stands_there():
+    both = [("hydrant", 10.0, 6.0, 0.3), ("bench", 10.4, 6.1, 0.7), ("hydrant", 14.0, 6.0, 0.3)]
+    known = detected_from(np.arange(0.0, 8.0, 0.5), both)
+    assert [one.position[0] for one in known.sure("hydrant", 4, 2.0)] == pytest.approx([14.0])
+    assert [one.position[0] for one in known.sure("bench", 4, 2.0)] == pytest.approx([10.4])
 
 
 def test_directions_are_followed_to_their_goal():

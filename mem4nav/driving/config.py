@@ -113,7 +113,7 @@ class DriverConfig:
         settle_s: it stands so long at first, and looks.
         least_score: weaker detections are left out.
         sure_hits: a landmark counts once it was detected so often,
-        sure_score: with at least this score on average.
+        sure_weight: with scores of at least this sum.
         beside_m: a landmark that counts stands at most so far from the axis of the street.
         stop_within_m: it has arrived when the landmark is at most so far ahead along the street.
     """
@@ -128,7 +128,7 @@ class DriverConfig:
     settle_s: float = 1.5
     least_score: float = 0.1
     sure_hits: int = 4
-    sure_score: float = 0.35
+    sure_weight: float = 2.0
     beside_m: float = 11.0
     stop_within_m: float = 0.5
 

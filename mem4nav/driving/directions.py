@@ -70,7 +70,7 @@ class Directions:
         if not clause.landmark:
             return None
         here = float(street.station(position)[0]) + _MIDDLE_M
-        for one in landmarks.sure(clause.landmark, self._config.sure_hits, self._config.sure_score):
+        for one in landmarks.sure(clause.landmark, self._config.sure_hits, self._config.sure_weight):
             along = self._along(one, street, here)
             if along is not None and along > -_ABREAST_M and one not in self._ahead:
                 self._ahead.append(one)

@@ -75,7 +75,7 @@ class Driver:
         reason: why it failed, or where it arrived; "" before.
         decisions: the crossings so far.
         path: (M, 2) metres in odom that it follows; (0, 2) while it stands.
-        landmarks: what it knows of those that the directions name.
+        landmarks: what was detected along the way.
         street: the one it drives along, None before the first scan.
         driven_m: the way so far.
     """
@@ -84,7 +84,7 @@ class Driver:
         self.config = config or DriverConfig()
         clauses = read_clauses(instruction, classes)
         self.directions = Directions(clauses, self.config)
-        self.landmarks = Landmarks(classes, {c.landmark for c in clauses} - {""}, self.config.least_score)
+        self.landmarks = Landmarks(classes, self.config.least_score)
         self.phase, self.reason = Phase.WAITING, ""
         self.decisions: list[Decision] = []
         self.path = np.zeros((0, 2))
