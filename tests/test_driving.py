@@ -9,8 +9,10 @@ import pytest
 
 from detection.sample import make_boxes
 from driven_streets import CLASSES, Ride, look_round, on_street
+from mem4nav.driving.clauses import read_clauses
 from mem4nav.driving.config import DriverConfig, DrivingConfigError, FollowerConfig, StreetConfig
 from mem4nav.driving.crossing import find_crossing
+from mem4nav.driving.directions import Directions
 from mem4nav.driving.driver import Driver, Phase
 from mem4nav.driving.follower import STAND, pursue, resampled, slowed
 from mem4nav.driving.grid import LocalGrid
@@ -106,6 +108,15 @@ def test_of_two_classes_in_one_place_the_one_with_more_evidence_stands_there():
     known = detected_from(np.arange(0.0, 8.0, 0.5), both)
     assert [one.position[0] for one in known.sure("hydrant", 4, 2.0)] == pytest.approx([14.0])
     assert [one.position[0] for one in known.sure("bench", 4, 2.0)] == pytest.approx([10.4])
+
+
+def test_what_may_be_the_goal_is_doubted_until_it_was_seen_well_or_is_passed():
+    directions = Directions(read_clauses("Stop by the hydrant.", CLASSES), DriverConfig())
+    weak, street = [("hydrant", 10.0, 6.0, 0.25)], Street(np.zeros(2), EAST)
+    few, many = (detected_from(np.arange(0.0, to, 0.5), weak) for to in (1.5, 8.0))
+    assert directions.doubts(few, street, np.array([1.0, 0.0]))
+    assert not directions.doubts(few, street, np.array([12.0, 0.0]))
+    assert not directions.doubts(many, street, np.array([8.0, 0.0]))
 
 
 def test_directions_are_followed_to_their_goal():

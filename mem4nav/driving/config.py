@@ -75,6 +75,7 @@ class FollowerConfig:
         speed: on a free street, m/s.
         seeking_speed: on a street along which a landmark has to be found, m/s.
         crossing_speed: at and before crossings, m/s.
+        doubting_speed: towards what may be a landmark that is sought, and was not yet seen well enough, m/s.
         turn_rate: highest, rad/s.
         lookahead_m: least distance of the point that is steered at.
         lookahead_s: and how much of it a second of driving adds.
@@ -89,6 +90,7 @@ class FollowerConfig:
     speed: float = 4.5
     seeking_speed: float = 3.2
     crossing_speed: float = 2.5
+    doubting_speed: float = 1.6
     turn_rate: float = 0.8
     lookahead_m: float = 3.0
     lookahead_s: float = 0.6

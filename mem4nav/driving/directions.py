@@ -17,6 +17,8 @@ from mem4nav.driving.street import Street
 
 _ABREAST_M = 5.0
 _MIDDLE_M = 1.1
+_DOUBTED_HITS = 2
+_DOUBTED_M = 12.0
 
 
 class Directions:
@@ -80,6 +82,19 @@ class Directions:
         if not self._passed and any(way <= 0.0 for way in ways):
             self._passed, self.crossings = True, 0
         return None
+
+    def doubts(self, landmarks: Landmarks, street: Street, position: NDArray[np.float64]) -> bool:
+        """Whether something close ahead may be the landmark that is sought, and does not count yet; as ``look``."""
+        if not self.seeks:
+            return False
+        label, here = self.clause.landmark, float(street.station(position)[0]) + _MIDDLE_M
+        sure = landmarks.sure(label, self._config.sure_hits, self._config.sure_weight)
+        ways = [
+            self._along(one, street, here)
+            for one in landmarks.known
+            if one.label == label and one.hits >= _DOUBTED_HITS and one not in sure
+        ]
+        return any(way is not None and 0.0 < way < _DOUBTED_M for way in ways)
 
     def cross(self, crossing: Crossing, course: float, straight_deg: float) -> float | None:
         """The way to take at a crossing (heading in odom); None where it has none to the side asked for.

@@ -181,6 +181,8 @@ class Driver:
             return self._end(Phase.ARRIVED, f"stopped by the {self.directions.clause.landmark}")
         crossing = find_crossing(self.street, ground, self._search_from(), c.street)
         speed = c.follower.seeking_speed if self.directions.seeks else c.follower.speed
+        if self.directions.doubts(self.landmarks, self.street, self._position):
+            speed = min(speed, c.follower.doubting_speed)
         if goal is not None:
             speed = slowed(speed, goal, c.follower)
         if crossing is not None:
