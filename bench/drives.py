@@ -16,7 +16,7 @@ from bench.places import OUT, ROOT
 
 SEEDS = (1, 2, 3)
 HELD_OUT = (11, 12, 13)
-IMAGE_HZ = {"city_seen": 5.0, "corridor_seen": 10.0, "kilometre_seen": 5.0}
+IMAGE_HZ = {"city_seen": 5.0, "corridor_seen": 10.0, "kilometre_seen": 5.0, "city_dense": 10.0}
 """Pictures a second of the drives that have any; 640 x 480 of one ray a pixel, which halving makes four."""
 KIDNAPPED_AT_S = 15.0
 LONG_M, SHORT_RANGE_M = 400.0, 40.0
@@ -30,7 +30,7 @@ def bags(kind: str, seeds: Iterable[int]) -> dict[int, Path]:
 
     Args:
         kind: "city" (loops of 300 m), "corridor", "kidnap" (20 s of the city) or "small" (the loop with few rays); with
-            pictures "city_seen", "corridor_seen" (with murals) and "kilometre_seen" (a loop of 1 km).
+            pictures "city_seen", "city_dense" (64 rings), "corridor_seen" (with murals) and "kilometre_seen" (1 km).
     """
     folder = _folder()
     paths = {seed: folder / f"{kind}-{seed}" for seed in seeds}
@@ -77,6 +77,8 @@ def _config(kind: str, seed: int):
         config = replace(config, cameras=(CameraConfig(rate_hz=IMAGE_HZ[kind], samples=1),))
     if kind == "corridor_seen":
         config = replace(config, lidar=LidarConfig(max_range_m=SHORT_RANGE_M))
+    if kind == "city_dense":
+        config = replace(config, lidar=LidarConfig(channels=64, columns=1536), duration_s=45.0)
     if kind == "kilometre_seen":
         config = replace(config, length_m=1000.0)
     if kind == "kidnap":

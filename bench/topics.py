@@ -51,7 +51,9 @@ TOPICS = (
     Topic("memory_fidelity", "Reversible tokens: what is read from them, and how exactly writes are undone", 1500),
     Topic("navigation", "Following written directions: real streets, and errands in the town", 1800),
     Topic("driving_city", "Written directions followed by driving, on perception alone", 5400),
+    Topic("ros_replay", "ROS 2: a city bag through player and odometry node", 1500),
     Topic("memory_ablation", "What each part of the memory earns a navigation agent", 14400, usual=False),
     Topic("soak", "An hour round a loop", 3600, usual=False),
+    Topic("ros_soak", "ROS 2: half an hour through player and odometry node", 2400, usual=False),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -126,9 +126,11 @@ class Company:
         self.node.create_subscription(kind, topic, heard.append, quality)
         return heard
 
-    def until(self, condition: Callable[[], Any], what: str = "what was waited for") -> None:
+    def until(
+        self, condition: Callable[[], Any], what: str = "what was waited for", patience_s: float = PATIENCE_S
+    ) -> None:
         """Listen until it is so."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + patience_s
         while not condition():
             assert time.monotonic() < end, (
                 f"{what} did not come; heard {[len(one) for one in self._heard]}; "
