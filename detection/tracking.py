@@ -45,7 +45,7 @@ class TrackConfig:
         acceleration: how the velocity of things changes, m/s^2 (one deviation).
         static_drift: how static things wander with the odometry, m/sqrt(s).
         position_std: deviation of a detected centre, metres.
-        velocity_std: deviation of a detected velocity, m/s.
+        velocity_std: deviation of a detected velocity, m/s; of a single sweep it says little.
         birth_hits: detections after which a track is told.
         tentative_s: a track that is not told yet dies after so long without a detection,
         death_s: one that is, after so long,
@@ -65,7 +65,7 @@ class TrackConfig:
     acceleration: float = 2.0
     static_drift: float = 0.02
     position_std: float = 0.4
-    velocity_std: float = 1.0
+    velocity_std: float = 3.0
     birth_hits: int = 3
     tentative_s: float = 0.75
     death_s: float = 2.0
