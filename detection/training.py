@@ -8,17 +8,12 @@ torchrun (WORLD_SIZE above 1), each process learns from samples of its own, and 
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import copy
-import gc
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,6 +26,8 @@ from detection.batch import Batch, collate
 from detection.config import TrainConfig
 from detection.errors import DetectionConfigError, DetectionError
 from detection.inference import Detector
+from detection.learning.processes import Processes, processes
+from detection.learning.steps import rate_at, seeded, set_rate
 from detection.losses import losses
 from detection.model import SparseFusion
 from detection.sample import Sample
@@ -52,15 +49,6 @@ class SampleSource(Protocol):
     def __call__(self, first: int, rank: int, count: int) -> Iterator[Sample]:
         """The samples of process ``rank`` of ``count``, from its ``first``-th on, counted from 0."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """Which of how many processes this is, and where it computes."""
-
-    rank: int
-    count: int
-    device: torch.device
 
 
 def train(
@@ -97,7 +85,7 @@ def train(
     """
     if minutes is not None and minutes <= 0.0:
         raise DetectionConfigError(f"{minutes:g} minutes are no time to learn in")
-    with _processes(device) as at:
+    with processes(device) as at:
         return _Training(config, Path(folder), at, minutes).run(samples, resume, progress, validate)
 
 
@@ -108,9 +96,7 @@ class _Training:
         with torch.random.fork_rng():
             torch.manual_seed(config.seed)
             self._model = SparseFusion(config.model).to(at.device).train()
-        self._called: nn.Module = _Objective(self._model, config, at.device)
-        if at.count > 1:
-            self._called = nn.parallel.DistributedDataParallel(self._called, find_unused_parameters=True)
+        self._called = at.averaging(_Objective(self._model, config, at.device))
         self._optimiser = torch.optim.AdamW(self._model.parameters(), lr=config.rate, weight_decay=config.decay)
         self._average = Average(self._model, config.average)
         self._progress = Progress(0, 0.0, [])
@@ -152,8 +138,7 @@ class _Training:
         waited = time.monotonic() - began
         share = max((step + 0.5) / config.steps, self._progress.seconds / self._limit_s)
         rate = config.rate * rate_at(share, config.warm_up)
-        for group in self._optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self._optimiser, rate)
         terms = self._fit(batch, step)
         self._average.update(self._model, step)
         seconds = self._agreed(time.monotonic() - began)
@@ -163,8 +148,7 @@ class _Training:
     def _fit(self, batch: Batch, step: int) -> Row:
         """One step of the optimiser; the loss terms before it."""
         self._optimiser.zero_grad(set_to_none=True)
-        with torch.random.fork_rng():
-            torch.manual_seed(hash((self._config.seed, step, self._at.rank)) & 0x7FFFFFFF)
+        with seeded(self._config.seed, step, self._at.rank):
             found = self._called(batch)
         found["total"].backward()
         terms = {name: float(value.detach()) for name, value in found.items()}
@@ -239,33 +223,3 @@ def read_curves(folder: Path) -> list[dict[str, Any]]:
     """The lines of a training's curves.jsonl, one a step."""
     lines = (Path(folder) / CURVES).read_text(encoding="utf-8").splitlines()
     return [json.loads(line) for line in lines]
-
-
-def rate_at(share: float, warm_up: float) -> float:
-    """Share of the highest learning rate after a share of the training: a straight rise, then half a cosine to 0."""
-    if share < warm_up:
-        return share / warm_up
-    return 0.5 * (1.0 + math.cos(math.pi * min((share - warm_up) / max(1.0 - warm_up, 1e-9), 1.0)))
-
-
-@contextlib.contextmanager
-def _processes(device: str | None) -> Iterator[Processes]:
-    count, local = int(os.environ.get("WORLD_SIZE", "1")), int(os.environ.get("LOCAL_RANK", "0"))
-    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(f"cuda:{local}" if kind == "cuda" else kind)
-    if count == 1:
-        yield Processes(0, 1, chosen)
-        return
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
-    if not distributed.is_initialized():
-        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-        atexit.register(_leave)
-    yield Processes(distributed.get_rank(), count, chosen)
-    distributed.barrier()
-
-
-def _leave() -> None:
-    # What still holds the group, in a cycle of references, would keep its threads running into the end of the process.
-    gc.collect()
-    distributed.destroy_process_group()

@@ -4,23 +4,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from detection.config import TrainConfig
 from detection.errors import CheckpointError
+from detection.learning.checkpoint import differences, moments_of, put_moments, read_checkpoint, write_checkpoint
 from detection.statistics import Inputs
 from slam.config import to_dict
-from slam.files import write_bytes
-
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass(slots=True)
@@ -67,12 +62,8 @@ def save_checkpoint(
     """Write all that the training needs to go on as if it had not been broken off."""
     tensors = {f"weight/{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"average/{name}": tensor for name, tensor in average.tensors.items()}
-    for name, parameter in model.named_parameters():
-        for moment, value in optimiser.state.get(parameter, {}).items():
-            tensors[f"{moment}/{name}"] = value
-    state = {"config": _plain(config), "progress": asdict(progress)}
-    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_bytes(path, save(stored, {"state": json.dumps(state)}))
+    tensors |= moments_of(optimiser, dict(model.named_parameters()))
+    write_checkpoint(path, tensors, {"config": to_dict(config), "progress": asdict(progress)})
 
 
 def load_checkpoint(
@@ -83,14 +74,13 @@ def load_checkpoint(
     Raises:
         CheckpointError: the file is missing, damaged, or of another network or training.
     """
+    state, tensors = read_checkpoint(path)
     try:
-        with safe_open(path, "pt") as file:
-            state = json.loads(file.metadata()["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        progress = Progress(**{**state["progress"], "inputs": [Inputs(**row) for row in state["progress"]["inputs"]]})
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is no checkpoint of a training: {error}") from error
-    if other := _differing(state["config"], _plain(config)):
+        stored, standing = state["config"], state["progress"]
+        progress = Progress(**{**standing, "inputs": [Inputs(**row) for row in standing["inputs"]]})
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is no checkpoint of a detector's training: {error!r}") from error
+    if other := differences(stored, to_dict(config)):
         raise CheckpointError(f"{path} is of another training: {'; '.join(other)}; train in another folder")
     try:
         model.load_state_dict(_under("weight/", tensors))
@@ -98,29 +88,9 @@ def load_checkpoint(
         raise CheckpointError(f"{path} is of another network: {error}") from error
     for name, tensor in average.tensors.items():
         tensor.copy_(tensors[f"average/{name}"])
-    for name, parameter in model.named_parameters():
-        moments = {m: tensors[f"{m}/{name}"] for m in MOMENTS if f"{m}/{name}" in tensors}
-        if moments:
-            on = parameter.device
-            optimiser.state[parameter] = {m: v if m == "step" else v.to(on) for m, v in moments.items()}
+    put_moments(optimiser, dict(model.named_parameters()), tensors)
     return progress
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
-
-
-def _plain(config: TrainConfig) -> dict:
-    return json.loads(json.dumps(to_dict(config)))
-
-
-def _differing(stored: Mapping, now: Mapping, path: str = "") -> list[str]:
-    """What two configurations differ in, a phrase each."""
-    found = []
-    for key in sorted({*stored, *now}):
-        then, here = stored.get(key), now.get(key)
-        if isinstance(then, dict) and isinstance(here, dict):
-            found += _differing(then, here, f"{path}{key}.")
-        elif then != here:
-            found.append(f"{path}{key} was {then!r}, is {here!r}")
-    return found

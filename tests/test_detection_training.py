@@ -5,10 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,8 +23,9 @@ from detection.inference import Detector
 from detection.overlays import colour_of, draw_above, draw_sheet, draw_view
 from detection.sample import Sample
 from detection.statistics import InputStatistics, compare, inputs_of
-from detection.training import DETECTOR, TRAINING, rate_at, read_curves, train
+from detection.training import DETECTOR, TRAINING, read_curves, train
 from detection_worlds import CLASSES, LEARNING, endless, scene
+from process_groups import run_in_group
 
 STILL = AugmentConfig(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
@@ -176,36 +173,15 @@ def test_what_cannot_be_trained_or_resumed_is_told(tmp_path):
         train(LEARNING, endless, tmp_path, device="cpu", resume=True)
 
 
-def test_the_rate_rises_then_falls_to_nothing():
-    rates = [rate_at(share, 0.1) for share in np.linspace(0.0, 1.0, 101)]
-    assert rates[0] == 0.0 and max(rates) == 1.0 and rates[-1] == pytest.approx(0.0)
-    assert np.all(np.diff(rates[10:]) < 0)
-
-
 def test_two_processes_end_with_the_same_weights(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     script = (
-        "import sys, torch; torch.set_num_threads(1)\n"
+        "import sys\n"
         "from pathlib import Path\n"
         "from detection_worlds import LEARNING, endless\n"
         "from detection.training import train\n"
         "train(LEARNING, endless, Path(sys.argv[1]), device='cpu').save(sys.argv[2])\n"
     )
-    here = Path(__file__).parent
-    shared = os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)]), "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port), "WORLD_SIZE": "2",
-    }  # fmt: skip
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / "run"), str(tmp_path / f"{rank}.safetensors")],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=240) for process in running] == [0, 0]
+    run_in_group(script, *([str(tmp_path / "run"), str(tmp_path / f"{rank}.safetensors")] for rank in range(2)))
     first, second = (Detector.load(tmp_path / f"{rank}.safetensors").model for rank in range(2))
     for (name, a), b in zip(first.named_parameters(), second.parameters(), strict=True):
         torch.testing.assert_close(a, b, msg=name)

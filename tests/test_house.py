@@ -105,6 +105,16 @@ def test_a_room_never_takes_underscore_names_of_another():
     complaints(wrong())
 
 
+def test_what_all_trainings_share_knows_no_network():
+    known = {"detection.errors", "slam.files"}
+    complaints(
+        f"{path.relative_to(ROOT)}:{line} imports {module}"
+        for path in sources("detection/learning")
+        for line, module, _ in imports_of(path)
+        if room_of(module) and module not in known and not module.startswith("detection.learning")
+    )
+
+
 @pytest.mark.parametrize(
     ("names", "folders"),
     [

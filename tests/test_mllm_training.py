@@ -4,12 +4,7 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,8 +13,9 @@ pytest.importorskip("torch")
 
 import torch
 
-from mem4nav.backbones.training import TrainingConfig, rate, train
+from mem4nav.backbones.training import TrainingConfig, train
 from mem4nav.errors import BackboneError
+from process_groups import run_in_group
 
 CONFIG = TrainingConfig(epochs=4, batch=5, learning_rate=0.01, save_every=3)
 
@@ -100,42 +96,16 @@ def test_half_precision_learns_too_and_weights_stay_whole():
         train(Line(), points(), replace(CONFIG, precision="int8"), device="cpu")
 
 
-def test_the_rate_rises_for_a_twentieth_and_falls_to_nothing():
-    rates = [rate(step, 200, 0.05) for step in range(200)]
-    np.testing.assert_allclose(rates[:10], np.arange(1, 11) / 10)
-    assert max(rates) == 1.0
-    assert np.all(np.diff(rates[10:]) < 0)
-    assert rates[-1] < 1e-3
-
-
 def test_two_processes_make_the_steps_of_one(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     script = (
-        "import sys, numpy, torch; torch.set_num_threads(1)\n"
+        "import sys, numpy\n"
         "from test_mllm_training import CONFIG, Line, points, train, weights\n"
         "train(Line(), points(), CONFIG, device='cpu')\n"
         "line = Line(dropout=0.0)\n"
         "losses = train(line, points(), CONFIG, device='cpu')\n"
         "numpy.save(sys.argv[1], numpy.concatenate([losses, weights(line)]))\n"
     )
-    here = Path(__file__).parent
-    shared = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)]),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "WORLD_SIZE": "2",
-    }
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path / f"{rank}.npy")],
-            env={**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
-        )
-        for rank in range(2)
-    ]
-    assert [process.wait(timeout=120) for process in running] == [0, 0]
+    run_in_group(script, *([str(tmp_path / f"{rank}.npy")] for rank in range(2)))
     alone = Line(dropout=0.0)
     losses = train(alone, points(), CONFIG, device="cpu")
     first, second = (np.load(tmp_path / f"{rank}.npy", allow_pickle=False) for rank in range(2))

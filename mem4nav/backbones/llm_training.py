@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from detection.learning.processes import is_first_process
 from mem4nav.backbones.llm import PromptLimits, Transcript, seen_and_remembered
 from mem4nav.backbones.llm_local import context_tokens, load_language_model
 from mem4nav.backbones.remembering import Remembering
-from mem4nav.backbones.training import TrainingConfig, is_first_process, train
+from mem4nav.backbones.training import TrainingConfig, train
 from mem4nav.demonstration import Demonstration
 from mem4nav.environment import Action
 from mem4nav.errors import BackboneError

@@ -18,10 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from detection.learning.processes import is_first_process
 from mem4nav.backbones.mllm import MllmModel
 from mem4nav.backbones.mllm_network import Attention, Mllm, Walks
 from mem4nav.backbones.mllm_walks import Walk, together
-from mem4nav.backbones.training import TrainingConfig, is_first_process, train
+from mem4nav.backbones.training import TrainingConfig, train
 
 logger = logging.getLogger(__name__)
 

@@ -8,13 +8,9 @@ that any number of processes makes the steps that one would make.
 
 from __future__ import annotations
 
-import atexit
-import contextlib
-import gc
 import logging
 import math
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +19,8 @@ import numpy as np
 import torch
 from torch import distributed, nn
 
+from detection.learning.processes import Processes, processes
+from detection.learning.steps import rate_of_step, seeded, set_rate
 from mem4nav.backbones.training_checkpoint import load_checkpoint, save_checkpoint
 from mem4nav.errors import BackboneError
 
@@ -56,15 +54,6 @@ class TrainingConfig:
     save_every: int = 200
 
 
-@dataclass(frozen=True, slots=True)
-class Processes:
-    """Which of how many processes this is, and where it computes."""
-
-    rank: int
-    count: int
-    device: torch.device
-
-
 def train(
     objective: nn.Module,
     examples: Sequence[Any],
@@ -91,18 +80,16 @@ def train(
     """
     if config.precision not in ("float32", "bfloat16"):
         raise BackboneError(f"the precision is float32 or bfloat16, not {config.precision!r}")
-    with _processes(device) as processes:
-        if len(examples) < processes.count:
-            raise BackboneError(f"{len(examples)} examples are too few for {processes.count} processes")
-        return _Training(objective, examples, config, processes).run(checkpoint)
+    with processes(device) as at:
+        if len(examples) < at.count:
+            raise BackboneError(f"{len(examples)} examples are too few for {at.count} processes")
+        return _Training(objective, examples, config, at).run(checkpoint)
 
 
 class _Training:
     def __init__(self, objective: nn.Module, examples: Sequence[Any], config: TrainingConfig, at: Processes) -> None:
         self._objective = objective.to(at.device).train()
-        self._called = self._objective
-        if at.count > 1:
-            self._called = nn.parallel.DistributedDataParallel(self._objective, find_unused_parameters=True)
+        self._called = at.averaging(self._objective)
         self._learnt = {name: p for name, p in objective.named_parameters() if p.requires_grad}
         self._examples, self._config, self._at = examples, config, at
         self._optimiser = torch.optim.AdamW(
@@ -128,8 +115,8 @@ class _Training:
 
     def _step(self, step: int) -> float:
         batch = self._batch(step)
-        for group in self._optimiser.param_groups:
-            group["lr"] = self._config.learning_rate * rate(step, self._steps, self._config.warmup)
+        rate = self._config.learning_rate * rate_of_step(step, self._steps, self._config.warmup)
+        set_rate(self._optimiser, rate)
         self._optimiser.zero_grad(set_to_none=True)
         loss = self._loss(batch, step)
         (loss * self._at.count).backward()
@@ -149,8 +136,7 @@ class _Training:
         """This process's share of the batch's mean loss."""
         own = [self._examples[row] for row in batch[self._at.rank :: self._at.count]]
         device, half = self._at.device, self._config.precision == "bfloat16"
-        with torch.random.fork_rng(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-            torch.manual_seed(hash((self._config.seed, step, self._at.rank)) & 0x7FFFFFFF)
+        with seeded(self._config.seed, step, self._at.rank), torch.autocast(device.type, torch.bfloat16, enabled=half):
             return self._called(own).float().sum() / len(batch)
 
     def _batch(self, step: int) -> list[int]:
@@ -158,40 +144,3 @@ class _Training:
         epoch, number = divmod(step, self._batches)
         order = np.random.default_rng((self._config.seed, epoch)).permutation(len(self._examples))
         return np.array_split(order, self._batches)[number].tolist()
-
-
-def is_first_process() -> bool:
-    """Whether this process is the one that writes results."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-def rate(step: int, steps: int, warmup: float) -> float:
-    """Share of the learning rate at a step: a straight rise, then half a cosine down to 0."""
-    rising = max(1, round(warmup * steps))
-    if step < rising:
-        return (step + 1) / rising
-    return 0.5 * (1.0 + math.cos(math.pi * (step - rising) / max(1, steps - rising)))
-
-
-@contextlib.contextmanager
-def _processes(device: str | None) -> Iterator[Processes]:
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    local = int(os.environ.get("LOCAL_RANK", "0"))
-    kind = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(f"cuda:{local}" if kind == "cuda" else kind)
-    if count == 1:
-        yield Processes(0, 1, chosen)
-        return
-    if chosen.type == "cuda":
-        torch.cuda.set_device(chosen)
-    if not distributed.is_initialized():  # once: a group that was left cannot be joined again by the next phase
-        distributed.init_process_group("nccl" if chosen.type == "cuda" else "gloo")
-        atexit.register(_leave)
-    yield Processes(distributed.get_rank(), count, chosen)
-    distributed.barrier()
-
-
-def _leave() -> None:
-    # What still holds the group, in a cycle of references, would keep its threads running into the end of the process.
-    gc.collect()
-    distributed.destroy_process_group()

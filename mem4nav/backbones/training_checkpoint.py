@@ -1,23 +1,19 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""One file that a training goes on from: weights and moments in safetensors, its state as JSON in the same header."""
+"""One file that a training goes on from: the learnt weights, AdamW's moments and the losses so far."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
+from detection.errors import CheckpointError
+from detection.learning.checkpoint import differences, moments_of, put_moments, read_checkpoint, write_checkpoint
 from mem4nav.errors import BackboneError
-from slam.files import write_bytes
-
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+from slam.config import to_dict
 
 
 def save_checkpoint(
@@ -29,12 +25,8 @@ def save_checkpoint(
     losses: list[float],
 ) -> None:
     """Write the learnt weights, AdamW's moments and the losses so far."""
-    tensors = {f"weight/{name}": tensor.detach().cpu().contiguous() for name, tensor in learnt.items()}
-    for name, tensor in learnt.items():
-        for moment, value in optimiser.state.get(tensor, {}).items():
-            tensors[f"{moment}/{name}"] = value.detach().cpu().contiguous()
-    state = {"training": asdict(config), "examples": examples, "losses": losses}
-    write_bytes(path, save(tensors, {"state": json.dumps(state)}))
+    tensors = {f"weight/{name}": tensor for name, tensor in learnt.items()} | moments_of(optimiser, learnt)
+    write_checkpoint(path, tensors, {"training": to_dict(config), "examples": examples, "losses": losses})
 
 
 def load_checkpoint(
@@ -46,23 +38,16 @@ def load_checkpoint(
         BackboneError: where the file is damaged, or of another network or training.
     """
     try:
-        with safe_open(path, "pt") as file:
-            state = json.loads(file.metadata()["state"])
-            names = file.keys()
-            tensors = {name: file.get_tensor(name) for name in names}
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise BackboneError(f"{path} is no checkpoint of a training: {error}") from error
-    expected = {"training": asdict(config), "examples": examples}
-    found = {key: state.get(key) for key in expected}
-    if found != expected:
-        raise BackboneError(f"{path} is of another training ({found}, now {expected}): remove it or name another")
+        state, tensors = read_checkpoint(path)
+    except CheckpointError as error:
+        raise BackboneError(str(error)) from error
+    now = {"training": to_dict(config), "examples": examples}
+    if other := differences({name: state.get(name) for name in now}, now):
+        raise BackboneError(f"{path} is of another training: {'; '.join(other)}; remove it or name another")
     with torch.no_grad():
         for name, tensor in learnt.items():
             _put(path, tensor, name, tensors)
-            moments = {m: tensors[f"{m}/{name}"] for m in MOMENTS if f"{m}/{name}" in tensors}
-            if moments:
-                on = tensor.device
-                optimiser.state[tensor] = {m: v if m == "step" else v.to(on) for m, v in moments.items()}
+    put_moments(optimiser, learnt, tensors)
     return state["losses"]
 
 

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shlex
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,6 +18,7 @@ from detection.config import TrainConfig
 from detection.datasets import Dataset, Part
 from detection.errors import DatasetError, DetectionError
 from detection.inference import Detector
+from detection.learning.processes import is_first_process
 from detection.sample import Boxes, Sample
 from detection.training import DETECTOR, Row, SampleSource, read_curves, train
 from mem4nav.cli.console import Terminal
@@ -53,7 +53,7 @@ def train_detector(asked: Train, terminal: Terminal) -> None:
         detector = train(
             config, source, asked.out, resume=asked.resume, minutes=asked.minutes, progress=progress
         )  # fmt: skip
-    if int(os.environ.get("RANK", "0")):
+    if not is_first_process():
         return
     detector.calibration = calibrated(detector, held, asked.calibrate, terminal)
     detector.save(asked.out / DETECTOR)
