@@ -8,7 +8,6 @@ and stays outside. Points and pillars may be any number; the number of pictures 
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
 from collections.abc import Sequence
@@ -24,16 +23,17 @@ from torch.nn import functional
 from detection.batch import Batch, collate
 from detection.calibration import ScoreCalibration
 from detection.config import ModelConfig
+from detection.description import Description
 from detection.errors import CheckpointError, DetectionError
 from detection.heads import Candidates
 from detection.inference import HEADS, Detector, boxes_of, calibrated
 from detection.model import Outputs, SparseFusion
 from detection.sample import Boxes, Sample
+from detection.statistics import InputStatistics
 from detection.transfers import depth_raster
 from detection.voxels import PillarPoints, sort_into_pillars
-from slam.config import load, to_dict
 
-FORMAT = "mem4nav-detector-onnx-1"
+FORMAT = "mem4nav-detector-onnx-2"
 OPSET = 18
 INPUTS = ("point_inputs", "pillar", "cell", "heights", "images", "K", "T_camera_base", "seen", "swept", "depth")
 """As ``PillarPoints`` and ``Batch`` name them, B = 1; depth as ``sparse_depth``, absent without geometric transfer."""
@@ -59,7 +59,7 @@ class _AfterVoxelisation(nn.Module):
 
 
 def export_onnx(detector: Detector, path: str | Path, cameras: int = 4) -> Path:
-    """Write the network after voxelisation as ONNX, configuration and calibration in its metadata.
+    """Write the network after voxelisation as ONNX, and what the detector is beside its weights as metadata.
 
     Args:
         detector: what is exported; it stays as it is.
@@ -87,7 +87,8 @@ def export_onnx(detector: Detector, path: str | Path, cameras: int = 4) -> Path:
             input_names=list(INPUTS[: len(inputs)]), output_names=[f"{h}_{p}" for h in HEADS for p in PARTS],
         )  # fmt: skip
     written = onnx.load(str(aside))
-    onnx.helper.set_model_props(written, _words(detector, cameras))
+    description = Description(config, detector.calibration, detector.statistics, cameras)
+    onnx.helper.set_model_props(written, description.metadata(FORMAT))
     onnx.save(written, str(aside))
     os.replace(aside, path)
     return path
@@ -101,13 +102,6 @@ def _refuse(config: ModelConfig, cameras: int) -> None:
             "the backbone 'dsvt' has no ONNX form: the number of its sets depends on the points, and ONNX has no "
             "operator for runs of equal window numbers; train with lidar_backbone 'pillar_cnn' to export"
         )
-
-
-def _words(detector: Detector, cameras: int) -> dict[str, str]:
-    words = {"format": FORMAT, "config": json.dumps(to_dict(detector.config)), "cameras": str(cameras)}
-    if detector.calibration is not None:
-        words["calibration"] = json.dumps(detector.calibration.to_json())
-    return words
 
 
 def _example(config: ModelConfig, cameras: int, device: torch.device) -> Batch:
@@ -152,13 +146,14 @@ class OnnxDetector:
         session: of onnxruntime.
         config: sizes and switches of the network.
         cameras: most pictures of a sample.
-        calibration: as in ``Detector``.
+        calibration, statistics: as in ``Detector``.
     """
 
     session: Any
     config: ModelConfig
     cameras: int
     calibration: ScoreCalibration | None = None
+    statistics: InputStatistics | None = None
 
     @classmethod
     def load(cls, path: str | Path, threads: int = 0) -> OnnxDetector:
@@ -179,13 +174,8 @@ class OnnxDetector:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # its own kinds have no root in common
             raise CheckpointError(f"cannot read an ONNX file from {path}: {error}") from None
-        words = session.get_modelmeta().custom_metadata_map
-        if words.get("format") != FORMAT:
-            raise CheckpointError(f"{path} holds {words.get('format', 'no format')!r}, not {FORMAT!r}")
-        config = load(ModelConfig, overrides=json.loads(words["config"]))
-        rest = json.loads(words["calibration"]) if "calibration" in words else None
-        calibration = None if rest is None else ScoreCalibration.from_json(rest)
-        return cls(session, config, int(words["cameras"]), calibration)
+        found = Description.of_file(path, session.get_modelmeta().custom_metadata_map, FORMAT)
+        return cls(session, found.config, found.cameras, found.calibration, found.statistics)
 
     def detect(self, samples: Sequence[Sample]) -> list[dict[str, Boxes]]:
         """As ``Detector.detect``, one sample after the other.

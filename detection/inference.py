@@ -4,11 +4,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -19,17 +17,15 @@ from safetensors.torch import save
 from detection.batch import collate
 from detection.calibration import ScoreCalibration
 from detection.config import ModelConfig
+from detection.description import Description
 from detection.errors import CheckpointError
 from detection.heads import Candidates, decode
 from detection.model import Outputs, SparseFusion
 from detection.sample import Boxes, Sample, make_boxes, no_boxes
 from detection.statistics import InputStatistics
-from slam.config import load, to_dict
-from slam.errors import ConfigError
 from slam.files import write_bytes
 
 FORMAT = "mem4nav-detector-1"
-_ABOUT = "detector"
 HEADS = ("lidar", "camera", "fused")
 CITY_WEIGHTS = Path(__file__).with_name("weights") / "city.safetensors"
 
@@ -66,13 +62,9 @@ class Detector:
 
     def save(self, path: str | Path) -> Path:
         """Write a safetensors file, aside first and then renamed."""
-        about: dict[str, Any] = {"format": FORMAT, "config": to_dict(self.config)}
-        for name in ("calibration", "statistics"):
-            part = getattr(self, name)
-            about[name] = None if part is None else part.to_json()
+        description = Description(self.config, self.calibration, self.statistics)
         tensors = {name: t.detach().cpu().contiguous() for name, t in self.model.state_dict().items()}
-        # One entry alone: the file format keeps several in no order, and equal detectors are to be equal files.
-        return write_bytes(path, save(tensors, {_ABOUT: json.dumps(about)}))
+        return write_bytes(path, save(tensors, description.metadata(FORMAT)))
 
     @classmethod
     def load(cls, path: str | Path, device: str = "cpu") -> Detector:
@@ -83,20 +75,13 @@ class Detector:
         """
         try:
             with safe_open(str(path), framework="pt") as file:
-                about = json.loads((file.metadata() or {}).get(_ABOUT, "{}"))
+                description = Description.of_file(path, file.metadata(), FORMAT)
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            if about.get("format") != FORMAT:
-                raise CheckpointError(f"{path} holds {about.get('format', 'no format')!r}, not {FORMAT!r}")
-            model = SparseFusion(load(ModelConfig, overrides=about["config"]))
+            model = SparseFusion(description.config)
             model.load_state_dict(tensors)
-        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError, ConfigError) as error:
+        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError) as error:
             raise CheckpointError(f"cannot read a detector from {path}: {error}") from None
-        calibration, statistics = about["calibration"], about["statistics"]
-        return cls(
-            model.to(device).eval(),
-            ScoreCalibration.from_json(calibration) if calibration else None,
-            InputStatistics.from_json(statistics) if statistics else None,
-        )
+        return cls(model.to(device).eval(), description.calibration, description.statistics)
 
 
 def calibrated(found: list[dict[str, Boxes]], calibration: ScoreCalibration | None) -> list[dict[str, Boxes]]:

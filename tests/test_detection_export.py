@@ -18,6 +18,7 @@ from detection.export import OnnxDetector, export_onnx
 from detection.inference import HEADS, Detector
 from detection.model import SparseFusion
 from detection.sample import Boxes, Sample
+from detection.statistics import InputStatistics, inputs_of
 from detection_worlds import TINY, scene
 
 pytest.importorskip("onnx", reason="the exporter needs onnx (it comes with mem4nav[detect])")
@@ -53,6 +54,7 @@ def assert_equal(found: Boxes, wanted: Boxes) -> None:
 def exported(tmp_path_factory) -> tuple[Detector, OnnxDetector, Path]:
     detector = untrained()
     detector.calibration = ScoreCalibration(TINY.classes, (1.5, 0.8), (0.2, -0.1))
+    detector.statistics = InputStatistics.of([inputs_of(scene(seed)) for seed in range(3)])
     path = export_onnx(detector, tmp_path_factory.mktemp("onnx") / "detector.onnx")
     return detector, OnnxDetector.load(path, threads=1), path
 
@@ -84,8 +86,14 @@ def test_every_switch_of_the_network_can_be_exported(tmp_path, switches):
     detector = untrained(replace(TINY, **switches))
     other = OnnxDetector.load(export_onnx(detector, tmp_path / "detector.onnx", cameras=2), threads=1)
     sample = replace(scene(5), views=scene(5).views[1:3])
-    assert other.config == detector.config
+    assert other.config == detector.config and other.cameras == 2
     assert_equal(other.detect([sample])[0]["fused"], detector.detect([sample])[0]["fused"])
+
+
+def test_an_onnx_file_knows_what_its_detector_knew(exported):
+    detector, other, _ = exported
+    assert (other.config, other.cameras) == (detector.config, 4)
+    assert (other.calibration, other.statistics) == (detector.calibration, detector.statistics)
 
 
 def test_exporting_leaves_the_detector_as_it_was(tmp_path):
@@ -108,6 +116,16 @@ def test_more_pictures_than_the_file_takes_are_refused_by_name(exported):
     many = replace(sample, views=sample.views + sample.views[:1])
     with pytest.raises(DetectionError, match="5 pictures, the ONNX file takes 4"):
         exported[1].detect([many])
+
+
+def test_an_onnx_file_of_something_else_is_refused_by_its_format(exported, tmp_path):
+    import onnx
+
+    other = onnx.load(str(exported[2]))
+    onnx.helper.set_model_props(other, {"author": "somebody"})
+    onnx.save(other, str(tmp_path / "other.onnx"))
+    with pytest.raises(CheckpointError, match=r"other\.onnx holds 'no format', not 'mem4nav-detector-onnx-2'"):
+        OnnxDetector.load(tmp_path / "other.onnx")
 
 
 def test_a_damaged_or_missing_onnx_file_is_refused_by_name(exported, tmp_path):
