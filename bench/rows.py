@@ -16,6 +16,9 @@ from typing import Any
 from bench.places import OUT, ROOT, shared_data_missing
 from bench.topics import BY_NAME
 
+LIBRARY = ("slam", "detection", "mem4nav", "sim_envs", "nodes", "cuda")
+"""Folders whose changes a measurement hangs on."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -108,10 +111,6 @@ def read_json(topic: str) -> dict[str, Any] | None:
     """What the last run of a topic found; None before the first."""
     path = OUT / f"{topic}.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-LIBRARY = ("slam", "detection", "mem4nav", "sim_envs", "cuda")
-"""Folders whose changes a measurement hangs on."""
 
 
 def commit() -> str:

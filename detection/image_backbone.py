@@ -15,6 +15,8 @@ from detection.config import ModelConfig
 from detection.layers import convolution, stage
 
 _RESNET50 = (256, 512, 1024, 2048)
+NEAREST_M = 0.5
+"""What is nearer to a camera is not taken to be in its picture."""
 
 
 class SmallBackbone(nn.Module):

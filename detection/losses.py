@@ -17,9 +17,7 @@ from detection.camera_branch import MonoCandidates, lifted
 from detection.config import LossConfig, ModelConfig
 from detection.heads import Candidates
 from detection.model import Outputs
-from detection.targets import Truth, bev_peaks, cell_targets, image_peaks, matched, truth_of
-
-_ALPHA, _GAMMA = 0.25, 2.0
+from detection.targets import FOCAL_ALPHA, FOCAL_GAMMA, Truth, bev_peaks, cell_targets, image_peaks, matched, truth_of
 
 
 def losses(outputs: Outputs, batch: Batch, config: ModelConfig, loss: LossConfig) -> dict[str, Tensor]:
@@ -66,7 +64,7 @@ def focal_loss(logits: Tensor, wanted: Tensor) -> Tensor:
     plain = functional.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
     score = logits.sigmoid()
     missed = wanted * (1.0 - score) + (1.0 - wanted) * score
-    return plain * missed**_GAMMA * (wanted * _ALPHA + (1.0 - wanted) * (1.0 - _ALPHA))
+    return plain * missed**FOCAL_GAMMA * (wanted * FOCAL_ALPHA + (1.0 - wanted) * (1.0 - FOCAL_ALPHA))
 
 
 def box_losses(

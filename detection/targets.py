@@ -16,11 +16,12 @@ from detection.batch import Batch
 from detection.boxes import iou_3d
 from detection.config import LossConfig, ModelConfig
 from detection.heads import decode, encode
+from detection.image_backbone import NEAREST_M
 from detection.sample import Boxes, make_boxes
 
-_ALPHA, _GAMMA = 0.25, 2.0
+FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2.0
+"""Weight of what is there, and how much less is asked where the answer is sure (Lin et al. 2017, section 5.1)."""
 _ELSEWHERE = 1.0e4
-_NEAREST_M = 0.5
 _LEVEL_STRIDES = 6.0
 
 
@@ -67,10 +68,10 @@ def truth_of(batch: Batch, sample: int, config: ModelConfig, least: tuple[int, i
     ray = seen[..., :2] / np.maximum(np.abs(depth), 1e-3)[..., None]
     pixel = ray * np.stack([K[:, 0, 0], K[:, 1, 1]], axis=-1)[:, None] + K[:, None, :2, 2]
     place = (pixel + 0.5) / [config.image_width, config.image_height]
-    shown = (depth > _NEAREST_M) & ((place > 0.0) & (place < 1.0)).all(axis=-1) & visible
+    shown = (depth > NEAREST_M) & ((place > 0.0) & (place < 1.0)).all(axis=-1) & visible
     shown &= batch.seen[sample].cpu().numpy()[:, None]
     mono = _mono_codes(boxes, T, place, depth)
-    scale = K[:, 0, 0][:, None] / np.maximum(depth, _NEAREST_M)
+    scale = K[:, 0, 0][:, None] / np.maximum(depth, NEAREST_M)
     parts = (place.astype(np.float32), scale.astype(np.float32), shown, mono)
     return Truth(boxes, encode(boxes, config), met & bool(batch.swept[sample]), *parts)
 
@@ -83,7 +84,7 @@ def _mono_codes(boxes: Boxes, T: NDArray, place: NDArray, depth: NDArray) -> NDA
     length = np.maximum(np.hypot(heading[..., 0], heading[..., 2]), 1e-6)
     sin, cos = -heading[..., 2] / length, heading[..., 0] / length
     angle, axis = np.stack([sin, cos], axis=-1), np.stack([2.0 * sin * cos, cos**2 - sin**2], axis=-1)
-    log_depth = np.log(np.maximum(depth, _NEAREST_M))[..., None]
+    log_depth = np.log(np.maximum(depth, NEAREST_M))[..., None]
     size = np.broadcast_to(np.log(np.maximum(boxes.size, 1e-2)), (*depth.shape, 3))
     return np.concatenate([place, log_depth, size, angle, moves[..., [0, 2]], axis], axis=-1).astype(np.float32)
 
@@ -202,5 +203,5 @@ def matched(
 def focal_cost(logits: NDArray) -> NDArray[np.float64]:
     """What is gained in focal loss by calling a candidate this class, of its logits."""
     p = 1.0 / (1.0 + np.exp(-np.clip(logits, -30.0, 30.0).astype(np.float64)))
-    hit = _ALPHA * (1.0 - p) ** _GAMMA * -np.log(p + 1e-12)
-    return hit - (1.0 - _ALPHA) * p**_GAMMA * -np.log(1.0 - p + 1e-12)
+    hit = FOCAL_ALPHA * (1.0 - p) ** FOCAL_GAMMA * -np.log(p + 1e-12)
+    return hit - (1.0 - FOCAL_ALPHA) * p**FOCAL_GAMMA * -np.log(1.0 - p + 1e-12)

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 from detection.attention import FeedForward, Pyramid, make_pyramid
 from detection.batch import Batch
 from detection.config import ModelConfig
-from detection.image_backbone import in_pictures
+from detection.image_backbone import NEAREST_M, in_pictures
 from detection.layers import Residual, convolution
 from detection.voxels import Pillars
 
 _DEPTH_CHANNELS = 16
-_NEAREST_M = 0.5
 _CURRENT_S = 1e-3
 _HEIGHTS = 4
 
@@ -59,7 +58,7 @@ def sparse_depth(batch: Batch, size: tuple[int, int], stride: int) -> Tensor:
     owner = batch.owner[batch.points[:, 4] < _CURRENT_S]
     T, K = batch.T_camera_base[owner], batch.K[owner]
     place, depth = in_pictures(points[:, None, :3], T, K, *size)
-    inside = (depth > _NEAREST_M) & ((place >= 0.0) & (place < 1.0)).all(dim=-1) & batch.seen[owner]
+    inside = (depth > NEAREST_M) & ((place >= 0.0) & (place < 1.0)).all(dim=-1) & batch.seen[owner]
     row, column = (place[..., 1] * height).long(), (place[..., 0] * width).long()
     view = torch.arange(views, device=owner.device)
     cell = ((owner[:, None] * views + view) * height + row) * width + column
@@ -142,7 +141,7 @@ class SemanticTransfer(nn.Module):
         """Pairs of a cell and a picture that shows a spot of it: sample, picture, cell (M,) and places (M, 4, 2)."""
         T, K = batch.T_camera_base[owner][:, :, None], batch.K[owner][:, :, None]
         place, depth = in_pictures(spots[:, None], T, K, *self.size)
-        shown = (depth > _NEAREST_M) & ((place >= 0.0) & (place < 1.0)).all(dim=-1)
+        shown = (depth > NEAREST_M) & ((place >= 0.0) & (place < 1.0)).all(dim=-1)
         inside = shown.any(dim=-1) & batch.seen[owner]
         cell, view = inside.nonzero(as_tuple=True)
         return owner[cell], view, cell, place[cell, view]

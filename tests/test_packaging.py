@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+import mem4nav
+
 ROOT = Path(__file__).resolve().parents[1]
 LEFT_OUT = (".git", ".venv", "out", "build", "*.egg-info", "__pycache__", ".*_cache", "tests", "bench")
 
@@ -84,9 +86,7 @@ def test_the_version_is_the_same_everywhere():
     assert package.findtext("version") == metadata.version("mem4nav")
     assert package.findtext("export/build_type") == "ament_python"
     assert package.get("format") == "3"
-    from mem4nav import __version__
-
-    assert __version__ == metadata.version("mem4nav")
+    assert mem4nav.__version__ == metadata.version("mem4nav")
 
 
 def test_constraints_pin_exactly():
