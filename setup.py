@@ -19,7 +19,11 @@ CORE = [
     "matplotlib>=3.5", "safetensors>=0.4",
 ]  # fmt: skip
 
-ROS_JAZZY = ("rclpy", "sensor-msgs", "nav-msgs", "geometry-msgs", "std-srvs", "diagnostic-msgs", "visualization-msgs")
+ROS_JAZZY = (
+    "rclpy", "rmw-fastrtps-cpp", "lifecycle-msgs", "rosgraph-msgs", "std-srvs", "geometry-msgs", "sensor-msgs",
+    "nav-msgs", "diagnostic-msgs", "visualization-msgs",
+)  # fmt: skip
+NODES = ("odometry", "detection", "memory", "navigator", "simulator", "bag_player", "instructor")
 
 EXTRAS = {
     "nav": ["torch>=2.6", "transformers>=4.50", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3"],
@@ -40,6 +44,8 @@ EXTRAS = {
         "onnx>=1.16", "onnxruntime>=1.18",
         # What detection reads and writes: Argoverse 2, ONNX.
         "pyarrow>=14", "onnxruntime>=1.18",
+        # A workspace of ROS 2, built.
+        "colcon-core>=0.18", "colcon-ros>=0.5",
         # Oracles: tests and benchmarks compare with them, the product never imports them.
         "evo>=1.30; python_version >= '3.11'", "kiss-icp==1.3.0", "rko-lio==0.4.0", "small-gicp==1.0.1",
         "gsplat==1.5.3", "torch>=2.6",
@@ -53,8 +59,11 @@ EXTRAS = {
 DATA_FILES = [
     ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
     (f"share/{NAME}", ["package.xml"]),
-    (f"share/{NAME}/launch", sorted(glob("launch/*.py") + glob("launch/*.yaml") + glob("launch/*.xml"))),
-    (f"share/{NAME}/config", sorted(glob("config/*.yaml") + glob("config/*.rviz") + glob("config/*.xml"))),
+    (f"share/{NAME}/launch", sorted(glob("launch/*.launch.py"))),
+    (
+        f"share/{NAME}/config",
+        sorted(path for kind in ("yaml", "xml", "rviz", "json") for path in glob(f"config/*.{kind}")),
+    ),
     (f"share/{NAME}/cuda", sorted(glob("cuda/*.cu") + glob("cuda/*.cuh"))),
 ]
 
@@ -71,10 +80,15 @@ setup(
     maintainer_email="developers@mem4nav.example.org",
     python_requires=">=3.10,<3.14",
     packages=find_packages(include=[pattern for room in ROOMS for pattern in (room, f"{room}.*")]),
-    package_data={"": ["*.css", "*.js", "*.html", "*.yaml", "*.json", "weights/*.safetensors", "py.typed"]},
+    package_data={
+        "": ["*.css", "*.js", "*.html", "*.yaml", "*.json", "weights/*.safetensors", "py.typed"],
+        "nodes.interfaces": ["generators.txt", "definitions/*/msg/*.msg"],
+    },
     data_files=[(folder, files) for folder, files in DATA_FILES if files],
     install_requires=CORE,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["mem4nav = mem4nav.cli.main:main"]},
+    entry_points={
+        "console_scripts": ["mem4nav = mem4nav.cli.main:main", *(f"{node}_node = nodes.{node}:main" for node in NODES)]
+    },
     zip_safe=False,
 )

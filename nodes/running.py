@@ -16,6 +16,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
+from mem4nav.bringup.supervisor import REFUSED
 from nodes.stopping import end_on_signals, stopped_by_signals
 
 logger = logging.getLogger(__name__)
@@ -34,14 +35,15 @@ class Works(Protocol):
 
 
 def run(make: Callable[[], Node], args: Sequence[str] | None = None) -> None:
-    """Make the node and run it until a signal; exits with one line where its parameters are refused."""
+    """Make the node and run it until a signal; exits with one line, and code 2, where its parameters are refused."""
     end_on_signals()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = make()
     except (RefusedError, InvalidParameterValueException, InvalidParameterTypeException) as error:
         rclpy.try_shutdown()
-        sys.exit(f"refused: {error}")
+        sys.stderr.write(f"refused: {error}\n")
+        sys.exit(REFUSED)
     stopped = stopped_by_signals()
     failed = threading.Event()
     worker = threading.Thread(target=_work, args=(node, stopped, failed), name="work")

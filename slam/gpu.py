@@ -5,17 +5,16 @@
 from __future__ import annotations
 
 import logging
-import sysconfig
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slam.errors import ConfigError
+from slam.shipped import shipped_file
 
 log = logging.getLogger(__name__)
 
@@ -84,14 +83,7 @@ def kernel_text(source: str) -> str:
     Raises:
         ConfigError: the file is in neither.
     """
-    module = Path(__file__).resolve()
-    # Beside the rooms in a source tree; else under a prefix: that of Python, of --user, or of a colcon workspace.
-    roots = [module.parents[1], *(parent / "share" / "mem4nav" for parent in module.parents)]
-    roots += [Path(sysconfig.get_path("data")) / "share" / "mem4nav"]
-    for root in roots:
-        if (path := root / "cuda" / f"{source}.cu").is_file():
-            return path.read_text(encoding="utf-8")
-    raise ConfigError(f"cuda/{source}.cu was not found under {roots[0]} nor under share/mem4nav: was it installed?")
+    return shipped_file(f"cuda/{source}.cu").read_text(encoding="utf-8")
 
 
 def blocks_for(threads: int) -> int:

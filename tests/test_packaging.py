@@ -60,6 +60,8 @@ def test_a_wheel_carries_the_rooms_and_what_ament_looks_for(wheel):
     assert f"{share}/mem4nav/package.xml" in wheel
     assert "mem4nav-0.1.0.dist-info/entry_points.txt" in wheel
     assert "mem4nav/cli/report.css" in wheel
+    assert f"{share}/mem4nav/launch/robot.launch.py" in wheel and f"{share}/mem4nav/config/bringup.yaml" in wheel
+    assert "nodes/interfaces/definitions/tf2_msgs/msg/TFMessage.msg" in wheel
     importable = {name.split("/")[0] for name in wheel if name.endswith(".py") and not name.startswith(share)}
     assert importable <= {"mem4nav", "slam", "detection", "nodes", "sim_envs"}
 
@@ -78,6 +80,23 @@ def test_ament_finds_the_command_in_lib(source):
     run("setup.py", "-q", "install", "--prefix", str(target), *managed, folder=source)
     assert (target / "lib" / "mem4nav" / "mem4nav").is_file()
     assert (target / "share" / "ament_index" / "resource_index" / "packages" / "mem4nav").is_file()
+
+
+@pytest.mark.parametrize("options", [(), ("--symlink-install",)], ids=["copied", "linked"])
+def test_colcon_builds_a_workspace_with_the_nodes_and_what_launches_them(source, tmp_path, options):
+    colcon = Path(sys.executable).with_name("colcon")
+    if not colcon.is_file():
+        pytest.skip("colcon is not here: pip install colcon-core colcon-ros")
+    shutil.copytree(source, tmp_path / "src" / "mem4nav", ignore=shutil.ignore_patterns(*LEFT_OUT))
+    words = [str(colcon), "build", *options]
+    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    prefix = tmp_path / "install" / "mem4nav"
+    nodes = {path.name for path in (prefix / "lib" / "mem4nav").iterdir()}
+    assert {"mem4nav", "odometry_node", "detection_node", "memory_node", "navigator_node", "simulator_node"} <= nodes
+    share = prefix / "share" / "mem4nav"
+    assert all((share / "launch" / f"{name}.launch.py").is_file() for name in ("robot", "sim", "replay"))
+    assert (share / "config" / "bringup.yaml").is_file() and (share / "package.xml").is_file()
 
 
 def test_the_version_is_the_same_everywhere():

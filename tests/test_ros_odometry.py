@@ -118,7 +118,7 @@ def test_a_node_that_is_told_to_stop_while_it_starts_ends_well(company, number, 
 )
 def test_what_cannot_be_is_refused_with_a_reason(company, name, parameters, reason):
     node = company.start(name, **parameters)
-    assert node.ended() == 1
+    assert node.ended() == 2
     assert reason in node.said and "Traceback" not in node.said
 
 

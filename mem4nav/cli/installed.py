@@ -60,6 +60,13 @@ CUPY = (
     "print(cupy.__version__, 'on', n, 'GPU')"
 )
 RCLPY = "import os, rclpy, sensor_msgs.msg; print(os.environ.get('ROS_DISTRO', 'from wheels'))"
+MESSAGES = "import tf2_msgs.msg, vision_msgs.msg; print('tf2_msgs, vision_msgs')"
+DDS = (
+    "import os; p = [v for k in ('FASTRTPS', 'FASTDDS') if (v := os.environ.get(k + '_DEFAULT_PROFILES_FILE'))]; "
+    "from slam.shipped import shipped_file; p = p or [str(shipped_file('config/fastdds.xml'))]; "
+    "assert os.path.isfile(p[0]), 'no such file: ' + p[0]; print(p[0])"
+)
+LAUNCH = "import launch, launch_ros; print('ros2 launch mem4nav robot.launch.py')"
 HABITAT_HINT = "conda install -c conda-forge -c aihabitat habitat-sim, then set MEM4NAV_HABITAT_PYTHON"
 
 PARTS = (
@@ -75,6 +82,9 @@ PARTS = (
     _module("onnxruntime", "detector export", "detect"),
     _module("viser", "viewer", "viz"),
     _part("ROS 2", "nodes", "ros", RCLPY),
+    Part("ROS messages", "tf, detections", MESSAGES, "python -m nodes.interfaces (needs g++), or apt install"),
+    Part("DDS profile", "large messages", DDS, "FASTRTPS_DEFAULT_PROFILES_FILE=config/fastdds.xml"),
+    Part("ROS launch", "launch files", LAUNCH, "comes with ROS 2 itself; mem4nav up does the same without"),
     _part("CuPy", "GPU kernels", "gpu", CUPY),
     Part("torch GPU", "training on a GPU", TORCH_GPU, "an NVIDIA driver, and pip install torch"),
     Part("Habitat", "indoor simulator", "import habitat_sim; print(habitat_sim.__version__)", HABITAT_HINT),

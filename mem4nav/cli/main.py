@@ -34,6 +34,7 @@ COMMANDS = {
     "eval": "an agent follows the instructions of a benchmark, and is scored",
     "explain": "how an instruction is understood",
     "streets": "a street graph with landmarks from an OpenStreetMap extract of anyone's town",
+    "up": "the nodes of ROS 2 as processes: on a robot, in the town, on a bag",
     "doctor": "what is installed and usable, and what is wrong with a bag",
 }
 

@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""``mem4nav up`` with the real nodes: a bag is replayed, killed nodes come back, one signal ends all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("open3d")
+pytest.importorskip("rclpy", reason="rclpy is not here: pip install 'mem4nav[ros]'", exc_type=ImportError)
+pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not here: python -m nodes.interfaces", exc_type=ImportError)
+
+from nav_msgs.msg import Odometry
+from tf2_msgs.msg import TFMessage
+
+from city_worlds import SHORT, small_town
+from ros_processes import PATIENCE_S, ROOT, Company, environment
+from sim_envs.city import simulate_drive
+from sim_envs.city.bag import write_bag
+
+pytestmark = pytest.mark.ros
+
+
+@pytest.fixture(scope="module")
+def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("bags") / "town"
+    write_bag(simulate_drive(small_town(), replace(SHORT, duration_s=4.0)), path)
+    return path
+
+
+class Up:
+    """``mem4nav up`` as a process."""
+
+    def __init__(self, log: Path, *words: str) -> None:
+        self._log = log
+        with open(log, "w", encoding="utf-8") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mem4nav.cli.main", "up", *words], env=environment(), cwd=ROOT, stdout=file,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def __enter__(self) -> Up:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
+    def children(self) -> dict[str, int]:
+        """Process numbers of the nodes by name."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().decode().split("\0")
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == self.process.pid and "-m" in words:
+                found[words[words.index("-m") + 1].removeprefix("nodes.")] = int(folder.name)
+        return found
+
+
+@pytest.fixture
+def company(tmp_path: Path):
+    with Company(tmp_path) as started:
+        yield started
+
+
+def test_a_replay_goes_on_after_any_of_its_nodes_is_killed_and_ends_with_one_signal(bag, company, tmp_path):
+    tf = company.hear(TFMessage, "/tf")
+    with Up(tmp_path / "up.log", "replay", f"bag:={bag}", "loop:=true") as up:
+        company.until(lambda: len(tf) > 5, f"transforms; {up.said}")
+        for name in ("odometry", "bag_player"):
+            others = {other: pid for other, pid in up.children().items() if other != name}
+            os.kill(up.children()[name], signal.SIGKILL)
+            company.until(lambda: "SIGKILL" in up.said, "news of it")
+            tf.clear()
+            company.until(lambda: len(tf) > 5, f"transforms after {name} was killed; {up.said}")
+            assert {other: up.children()[other] for other in others} == others
+        up.process.send_signal(signal.SIGINT)
+        assert up.process.wait(PATIENCE_S) == 0, up.said
+    assert not up.children()
+
+
+def test_two_replays_run_side_by_side_in_namespaces(bag, company, tmp_path):
+    left, right = company.hear(Odometry, "/left/odom"), company.hear(Odometry, "/right/odom")
+    tf = company.hear(TFMessage, "/left/tf")
+    with (
+        Up(tmp_path / "left.log", "replay", f"bag:={bag}", "namespace:=left") as one,
+        Up(tmp_path / "right.log", "replay", f"bag:={bag}", "namespace:=right") as other,
+    ):
+        company.until(lambda: len(left) > 10 and len(right) > 10 and tf, f"poses; {one.said} {other.said}")
+
+
+def test_a_node_that_refuses_ends_all_with_its_reason(bag, company, tmp_path):
+    with Up(tmp_path / "up.log", "replay", f"bag:={bag}", "save_map:=true") as up:
+        assert up.process.wait(PATIENCE_S) == 2
+    assert "map_folder is not" in up.said and "Traceback" not in up.said
+    assert not up.children()
