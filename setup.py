@@ -71,7 +71,7 @@ setup(
     name=NAME,
     version="0.1.0",
     description="LiDAR-inertial odometry, maps and spatial memory for robots that follow written directions",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=Path(__file__).resolve().with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     author="The Mem4Nav stack developers",
