@@ -54,6 +54,7 @@ TOPICS = (
     Topic("ros_replay", "ROS 2: a city bag through player and odometry node", 1500),
     Topic("memory_ablation", "What each part of the memory earns a navigation agent", 14400, usual=False),
     Topic("soak", "An hour round a loop", 3600, usual=False),
+    Topic("ros_restart", "ROS 2: nodes killed while mem4nav up runs them", 900),
     Topic("ros_soak", "ROS 2: half an hour through player and odometry node", 2400, usual=False),
 )
 BY_NAME = {topic.name: topic for topic in TOPICS}

@@ -164,6 +164,42 @@ class Company:
         return answer
 
 
+class Up:
+    """``mem4nav up`` as a process; what it says goes to a file."""
+
+    def __init__(self, log: Path, *words: str) -> None:
+        self._log = log
+        with open(log, "w", encoding="utf-8") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "mem4nav.cli.main", "up", *words], env=environment(), cwd=ROOT, stdout=file,
+                stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+    def __enter__(self) -> Up:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text(encoding="utf-8")
+
+    def children(self) -> dict[str, int]:
+        """Process numbers of the nodes by name."""
+        found = {}
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (folder / "cmdline").read_bytes().decode().split("\0")
+                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            except OSError:
+                continue
+            if parent == self.process.pid and "-m" in words:
+                found[words[words.index("-m") + 1].removeprefix("nodes.")] = int(folder.name)
+        return found
+
+
 def stamps(messages: Sequence) -> list[int]:
     """Stamps of messages with headers, nanoseconds."""
     return [one.header.stamp.sec * 1_000_000_000 + one.header.stamp.nanosec for one in messages]

@@ -46,6 +46,11 @@ def test_every_setup_starts_nodes_that_exist(setup):
     assert all(one.description for one in load_bringup().arguments_of(setup).values())
 
 
+def test_every_setup_has_its_launch_file():
+    files = {path.name.removesuffix(".launch.py") for path in (ROOT / "launch").iterdir() if path.is_file()}
+    assert files == set(load_bringup().setups)
+
+
 def test_a_node_is_left_out_where_its_argument_says_so():
     assert "detection" in nodes_of("robot") and "detection" not in nodes_of("robot", detection="false")
 

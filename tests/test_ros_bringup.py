@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from nav_msgs.msg import Odometry
 from tf2_msgs.msg import TFMessage
 
 from city_worlds import SHORT, small_town
-from ros_processes import PATIENCE_S, ROOT, Company, environment
+from ros_processes import PATIENCE_S, Company, Up
 from sim_envs.city import simulate_drive
 from sim_envs.city.bag import write_bag
 
@@ -33,42 +31,6 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bags") / "town"
     write_bag(simulate_drive(small_town(), replace(SHORT, duration_s=4.0)), path)
     return path
-
-
-class Up:
-    """``mem4nav up`` as a process."""
-
-    def __init__(self, log: Path, *words: str) -> None:
-        self._log = log
-        with open(log, "w", encoding="utf-8") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "mem4nav.cli.main", "up", *words], env=environment(), cwd=ROOT, stdout=file,
-                stderr=subprocess.STDOUT,
-            )  # fmt: skip
-
-    def __enter__(self) -> Up:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-
-    @property
-    def said(self) -> str:
-        return self._log.read_text(encoding="utf-8")
-
-    def children(self) -> dict[str, int]:
-        """Process numbers of the nodes by name."""
-        found = {}
-        for folder in Path("/proc").glob("[0-9]*"):
-            try:
-                words = (folder / "cmdline").read_bytes().decode().split("\0")
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            except OSError:
-                continue
-            if parent == self.process.pid and "-m" in words:
-                found[words[words.index("-m") + 1].removeprefix("nodes.")] = int(folder.name)
-        return found
 
 
 @pytest.fixture
