@@ -11,7 +11,7 @@ from geometry_msgs.msg import Pose, PoseStamped, TransformStamped
 from nav_msgs.msg import Odometry
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
-from sensor_msgs.msg import PointCloud2, PointField
+from sensor_msgs.msg import Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
 from slam.results import ScanResult
@@ -96,3 +96,29 @@ def cloud(stamp_ns: int, frame: str, points: NDArray[np.floating]) -> PointCloud
 def stamped(stamp_ns: int, frame: str, T: NDArray[np.float64]) -> PoseStamped:
     """A (4, 4) transform as a pose with a header."""
     return PoseStamped(header=header(stamp_ns, frame), pose=pose(T))
+
+
+def picture(header: Header, pixels: NDArray[np.uint8]) -> Image:
+    """(H, W, 3) RGB as an image."""
+    height, width, _ = pixels.shape
+    data = array.array("B")
+    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast("B"))
+    return Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width, data=data)
+
+
+def tf_message():
+    """tf2_msgs/TFMessage, or None where it is not installed."""
+    try:
+        from tf2_msgs.msg import TFMessage
+    except ImportError:
+        return None
+    return TFMessage
+
+
+def livox():
+    """livox_ros_driver2/CustomMsg, or None where it is not installed."""
+    try:
+        from livox_ros_driver2.msg import CustomMsg
+    except ImportError:
+        return None
+    return CustomMsg

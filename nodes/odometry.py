@@ -14,7 +14,7 @@ import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry as OdometryMessage
 from nav_msgs.msg import Path
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
@@ -23,6 +23,7 @@ from std_srvs.srv import Trigger
 from nodes import messages
 from nodes.diagnostics import Diagnostics, Trouble
 from nodes.inbox import Inbox
+from nodes.lifecycle import RefusableNode, brought_up
 from nodes.parameters import Parameter, declare
 from nodes.running import RefusedError, run
 from slam.config import load
@@ -55,12 +56,8 @@ _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _SCANS_WAITING, _PICTURES_WAITING, _IMU_WAITING = 5, 5, 2000
 
 
-class OdometryNode(LifecycleNode):
-    """Callbacks only enqueue; ``work`` computes in a thread of its own.
-
-    Attributes:
-        refused: why it cannot be configured, where that is so.
-    """
+class OdometryNode(RefusableNode):
+    """Callbacks only enqueue; ``work`` computes in a thread of its own."""
 
     def __init__(self, **options) -> None:
         super().__init__("odometry", **options)
@@ -73,7 +70,6 @@ class OdometryNode(LifecycleNode):
         self._active, self._said = False, 0
         self._diagnostics = Diagnostics(self, self._inbox, self._troubles, self._values)
         self._listening: list = []
-        self.refused = ""
 
     # the life cycle
 
@@ -131,11 +127,11 @@ class OdometryNode(LifecycleNode):
             raise RefusedError(f"config: {error}") from None
         if self._value("save_on_exit") and not self._value("map_folder"):
             raise RefusedError("save_on_exit is set, but map_folder is not: there is nowhere to store the map")
-        if self._value("livox") and _livox() is None:
+        if self._value("livox") and messages.livox() is None:
             raise RefusedError("livox is set, but livox_ros_driver2's messages are not installed")
         cameras = self._cameras()
         sensors = LiveSensors(
-            settings.recording, cameras, use_imu=self._value("use_imu"), wait_for_tf=_tf() is not None
+            settings.recording, cameras, use_imu=self._value("use_imu"), wait_for_tf=messages.tf_message() is not None
         )
         warm_up(settings.odometry)
         return LiveOdometry(sensors, settings.odometry, settings.mapping if cameras else None)
@@ -149,7 +145,7 @@ class OdometryNode(LifecycleNode):
         self._way = self.create_publisher(Path, "path", 1)
         self._points = self.create_publisher(PointCloud2, "points_registered", 2, qos_overriding_options=overridable)
         self._map = self.create_publisher(PointCloud2, "map_points", _LATCHED)
-        message = _tf()
+        message = messages.tf_message()
         if message is None:
             self.get_logger().warning("tf2_msgs is not installed: on without tf (python -m nodes.interfaces builds it)")
         self._tf = self.create_publisher(message, "/tf", 100) if message is not None else None
@@ -160,12 +156,14 @@ class OdometryNode(LifecycleNode):
         live = self._live
         assert live is not None
         livox = self._value("livox")
-        self._on(_livox() if livox else PointCloud2, "points", lambda s, data: s.points(data, livox), _SCANS_WAITING)
+        self._on(
+            messages.livox() if livox else PointCloud2, "points", lambda s, data: s.points(data, livox), _SCANS_WAITING
+        )
         self._on(Imu, "imu", lambda s, data: s.imu(data), _IMU_WAITING)
         for name in self._cameras():
             self._on(Image, f"camera/{name}/image", lambda s, data, n=name: s.image(n, data), _PICTURES_WAITING)
             self._on(CameraInfo, f"camera/{name}/camera_info", lambda s, data, n=name: s.camera_info(n, data) or [], 1)
-        if (message := _tf()) is not None:
+        if (message := messages.tf_message()) is not None:
             latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
             self._on(message, "/tf_static", lambda s, data: s.transforms(data) or [], 100, latched)
         self._listening.append(
@@ -225,7 +223,7 @@ class OdometryNode(LifecycleNode):
         if self._value("publish_map_tf"):
             transforms.append(messages.transform(result.stamp_ns, self._value("map_frame"), odom, np.eye(4)))
         if transforms:
-            self._tf.publish(_tf()(transforms=transforms))
+            self._tf.publish(messages.tf_message()(transforms=transforms))
 
     # what is asked for
 
@@ -308,39 +306,9 @@ class OdometryNode(LifecycleNode):
         return self.get_parameter(name).value
 
 
-def _tf():
-    """tf2_msgs/TFMessage, or None where it is not installed."""
-    try:
-        from tf2_msgs.msg import TFMessage
-    except ImportError:
-        return None
-    return TFMessage
-
-
-def _livox():
-    try:
-        from livox_ros_driver2.msg import CustomMsg
-    except ImportError:
-        return None
-    return CustomMsg
-
-
-def made() -> OdometryNode:
-    """The node, configured and active.
-
-    Raises:
-        RefusedError: it cannot be configured.
-    """
-    node = OdometryNode()
-    if node.trigger_configure() is not TransitionCallbackReturn.SUCCESS:
-        raise RefusedError(node.refused or "the node cannot be configured")
-    node.trigger_activate()
-    return node
-
-
 def main(args=None) -> None:
     """Run the node until SIGINT or SIGTERM."""
-    run(made, args)
+    run(lambda: brought_up(OdometryNode()), args)
 
 
 if __name__ == "__main__":
