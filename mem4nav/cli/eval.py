@@ -92,11 +92,36 @@ class City(AgentOptions):
     """Which towns of the split."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Habitat:
+    """Written directions walked in habitat-sim, in steps of 0.25 m and 15 degrees."""
+
+    out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
+    """Gets predictions.jsonl, scores.jsonl and metrics.json; episodes that it holds are not walked again."""
+    agent: Literal["oracle", "random"] = "oracle"
+    """Who walks: along the shortest way, or anywhere."""
+    episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 20
+    """How many."""
+    data: OneFile = None
+    """Episodes of R2R, PointNav or ObjectNav (*.json.gz); else those of procedural towns, made once."""
+    scenes: Annotated[Union[Path, None], tyro.conf.arg(metavar="DIR")] = None  # noqa: UP007 (Python 3.10)
+    """Scenes that the episode file names, or where towns are kept (else in the cache)."""
+    town: int = 0
+    """Number of the first town."""
+    seed: int = 0
+    """Of what is random."""
+    workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """Processes, each with a Habitat of its own; the results do not depend on their number."""
+    quiet: bool = False
+    """Say nothing but errors."""
+
+
 def eval(
     benchmark: Annotated[
         Annotated[Touchdown, tyro.conf.subcommand("touchdown")]
         | Annotated[Map2seq, tyro.conf.subcommand("map2seq")]
-        | Annotated[City, tyro.conf.subcommand("city")],
+        | Annotated[City, tyro.conf.subcommand("city")]
+        | Annotated[Habitat, tyro.conf.subcommand("habitat")],
         tyro.conf.arg(name=""),
     ],
 ) -> None:
@@ -104,9 +129,13 @@ def eval(
 
     `mem4nav eval map2seq --help` shows the options of map2seq, and so on; all take --quiet.
     """
-    _check(benchmark)
     terminal = Terminal(benchmark.quiet)
     # Imported here, so that --help and a mistyped option answer at once.
+    if isinstance(benchmark, Habitat):
+        from mem4nav.cli.eval_habitat import evaluate_habitat
+
+        return evaluate_habitat(benchmark, terminal)
+    _check(benchmark)
     if isinstance(benchmark, City):
         from mem4nav.cli.eval_city import evaluate_city
 

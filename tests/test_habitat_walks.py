@@ -1,0 +1,175 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""Habitat itself, in its own process: a town is opened, looked at and walked through."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip("open3d")
+
+from mem4nav.cli.main import main
+from mem4nav.environment import Action, Episode
+from sim_envs.city import make_city
+from sim_envs.habitat import HabitatConfig, HabitatError, SensorConfig, SensorKind, Simulator, WorkerDiedError
+from sim_envs.habitat.environment import HabitatEnvironment, sensors
+from sim_envs.habitat.episodes import read_episodes
+from sim_envs.habitat.frames import upright_pose, yaw_of
+from sim_envs.habitat.interpreter import find_interpreter
+from sim_envs.habitat.panorama import PanoramaLidar
+from sim_envs.habitat.town_episodes import make_walkable_town, town_config
+
+pytestmark = pytest.mark.habitat
+RGB = SensorConfig("rgb", SensorKind.RGB, 48, 64)
+DEPTH = SensorConfig("depth", SensorKind.DEPTH, 48, 64)
+
+
+@pytest.fixture(scope="module")
+def towns(tmp_path_factory):
+    """A folder for towns, where habitat-sim is here."""
+    try:
+        find_interpreter()
+    except HabitatError as error:
+        pytest.skip(str(error))
+    return tmp_path_factory.mktemp("towns")
+
+
+@pytest.fixture(scope="module")
+def town(towns):
+    return make_walkable_town(0, towns)
+
+
+@pytest.fixture(scope="module")
+def simulator(town):
+    lidar = sensors(PanoramaLidar(), rows_px=128)
+    with Simulator(HabitatConfig(town.scene.stage, sensors=(RGB, DEPTH, *lidar))) as simulator:
+        yield simulator
+
+
+@pytest.fixture(scope="module")
+def episodes(town):
+    return read_episodes(town.episodes)
+
+
+def test_a_pose_comes_back_as_it_was_set(simulator, episodes):
+    start = episodes[0].T_enu_base
+    np.testing.assert_allclose(simulator.place(start).T_enu_base, start, atol=1e-4)
+
+
+def test_a_step_goes_ahead_and_a_turn_to_its_side(simulator, episodes):
+    before = simulator.place(episodes[0].T_enu_base).T_enu_base
+    turned = simulator.step("left").T_enu_base
+    assert np.degrees(yaw_of(turned) - yaw_of(before)) % 360.0 == pytest.approx(15.0, abs=0.01)
+    ahead = simulator.step("forward").T_enu_base
+    np.testing.assert_allclose((ahead - turned)[:2, 3], 0.25 * turned[:2, 0], atol=0.02)
+
+
+def test_a_step_without_looking_ends_where_one_with_looking_does(simulator, episodes):
+    ends = []
+    for move in (simulator.step, simulator.act):
+        simulator.place(episodes[0].T_enu_base)
+        ends.append([move(action).T_enu_base for action in ("left", "forward", "right", "forward")])
+    np.testing.assert_allclose(ends[0], ends[1], atol=1e-5)
+
+
+def test_pictures_show_a_street(simulator, episodes):
+    simulator.place(episodes[0].T_enu_base)
+    rgb, depth = simulator.picture("rgb"), simulator.picture("depth")
+    assert rgb.shape == (48, 64, 3) and rgb.dtype == np.uint8 and len(np.unique(rgb)) > 20
+    assert depth.shape == (48, 64) and 1.0 < np.median(depth[-8:]) < 6.0
+
+
+def test_the_panorama_finds_the_ground_underfoot(simulator, episodes):
+    simulator.place(episodes[0].T_enu_base)
+    points = PanoramaLidar().scan(simulator.picture("depth_panorama"))
+    underfoot = (np.hypot(points[:, 0], points[:, 1]) < 5.0) & (points[:, 2] < 0.5)
+    assert len(points) > 1000 and abs(np.median(points[underfoot, 2])) < 0.3
+
+
+def test_the_panorama_measures_what_rays_through_the_town_hit(simulator, episodes):
+    world, lidar = make_city(town_config(0)), PanoramaLidar(max_range_m=30.0)
+    T = upright_pose(episodes[0].T_enu_base[:3, 3], 1.3)
+    simulator.place(T)
+    points = lidar.scan(simulator.picture("depth_panorama"))
+    eye = T[:3, 3] + [0.0, 0.0, lidar.height_m]
+    away = points @ T[:3, :3].T + T[:3, 3] - eye
+    distance = np.linalg.norm(away, axis=1)
+    hits = world.static.cast(np.tile(eye, (len(away), 1)), away / distance[:, None])
+    assert np.median(np.abs(hits.distance - distance)) < 0.06
+
+
+def test_the_shortest_way_is_at_least_as_long_as_the_straight_one(simulator, episodes):
+    one = episodes[0]
+    length, corners = simulator.path(one.T_enu_base[:3, 3], one.goals)
+    assert length == pytest.approx(one.geodesic_m, rel=1e-3)
+    assert length >= np.linalg.norm(one.goals[0] - one.T_enu_base[:3, 3]) - 1e-3
+    np.testing.assert_allclose(corners[-1], one.goals[0], atol=0.05)
+    assert simulator.distances([one.T_enu_base[:3, 3]], one.goals)[0] == pytest.approx(length, rel=1e-4)
+
+
+def test_a_worker_that_was_killed_is_named_and_starts_again(town, episodes):
+    with Simulator(HabitatConfig(town.scene.stage, sensors=(DEPTH,))) as simulator:
+        os.kill(simulator.pid, signal.SIGKILL)
+        with pytest.raises(WorkerDiedError, match="ended with code -9"):
+            simulator.observe()
+        simulator.restart()
+        np.testing.assert_allclose(simulator.place(episodes[0].T_enu_base).position, episodes[0].T_enu_base[:3, 3],
+                                   atol=1e-4)  # fmt: skip
+
+
+def test_a_worker_that_is_silent_is_ended_and_says_for_how_long(town):
+    config = replace(HabitatConfig(town.scene.stage, sensors=(DEPTH,)), answer_s=1.0)
+    with Simulator(config) as simulator:
+        pid = simulator.pid
+        os.kill(pid, signal.SIGSTOP)
+        with pytest.raises(WorkerDiedError, match="no answer to 'observe' in 1 s"):
+            simulator.observe()
+        with pytest.raises(ProcessLookupError):
+            os.kill(pid, 0)
+
+
+def test_a_scene_that_is_not_there_is_one_clear_error(towns, tmp_path):
+    with pytest.raises(HabitatError, match="nowhere"):
+        Simulator(HabitatConfig(tmp_path / "nowhere.stage_config.json", sensors=(DEPTH,)))
+
+
+def test_an_environment_walks_looks_and_scores(simulator, episodes):
+    environment = HabitatEnvironment(simulator, episodes, lidar=PanoramaLidar(), look_m=0.4)
+    first = environment.reset(Episode(episodes[0].id, "", ""))
+    assert first.points is not None and first.position_m == (0.0, 0.0)
+    looked = [environment.step(Action.FORWARD)[0].points is not None for _ in range(6)]
+    assert 1 <= sum(looked) <= 3
+    around, _ = environment.step(Action.TURN_AROUND)
+    assert abs(around.heading_deg - first.heading_deg) == pytest.approx(180.0, abs=0.1)
+    _, done = environment.step(Action.STOP)
+    score = environment.score()
+    assert done and score.success == 0.0 and 0.5 < score.path_length_m <= 1.55
+
+
+def test_the_oracle_succeeds_in_twenty_episodes_and_a_second_run_walks_none(towns, tmp_path):
+    command = ["eval", "habitat", "--agent", "oracle", "--episodes", "20", "--scenes", str(towns)]
+    command += ["--out", str(tmp_path), "--quiet"]
+    assert main(command) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["episodes"] == 20 and metrics["success"] == 100.0 and metrics["spl"] > 95.0
+    began = time.monotonic()
+    assert main(command) == 0
+    again = json.loads((tmp_path / "metrics.json").read_text())
+    assert again["walked_now"] == 0 and again["success"] == 100.0 and time.monotonic() - began < 60.0
+
+
+def test_the_random_agent_does_the_same_in_every_order(towns, tmp_path):
+    runs = []
+    for workers in ("1", "2"):
+        out = tmp_path / workers
+        command = ["eval", "habitat", "--agent", "random", "--episodes", "6", "--scenes", str(towns)]
+        assert main([*command, "--workers", workers, "--out", str(out), "--quiet"]) == 0
+        runs.append((out / "scores.jsonl").read_text())
+    assert runs[0] == runs[1]
