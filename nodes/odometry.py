@@ -25,11 +25,13 @@ from nodes.diagnostics import Diagnostics, Trouble
 from nodes.inbox import Inbox
 from nodes.lifecycle import RefusableNode, brought_up
 from nodes.parameters import Parameter, declare
+from nodes.polling import PolledSubscription
 from nodes.running import RefusedError, run
 from slam.config import load
 from slam.errors import SlamError
-from slam.io.live import LiveSensors
-from slam.live import LiveOdometry, warm_up
+from slam.io.live import LONGEST_WAIT, LiveSensors
+from slam.io.messages import parse_stamp
+from slam.live import RESET_NS, LiveOdometry, warm_up
 from slam.measurements import Measurement
 from slam.octree import CENTRE
 from slam.replay_config import ReplayConfig
@@ -54,6 +56,7 @@ PARAMETERS = (
 )
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _SCANS_WAITING, _PICTURES_WAITING, _IMU_WAITING = 5, 5, 2000
+_POLL_S, _IDLE_S = 0.005, 0.1
 
 
 class OdometryNode(RefusableNode):
@@ -70,6 +73,8 @@ class OdometryNode(RefusableNode):
         self._active, self._said = False, 0
         self._diagnostics = Diagnostics(self, self._inbox, self._troubles, self._values)
         self._listening: list = []
+        self._imu: PolledSubscription | None = None
+        self._arrived_s: dict[int, float] = {}
 
     # the life cycle
 
@@ -96,6 +101,10 @@ class OdometryNode(RefusableNode):
         self._active = False
         while self._listening:
             self.destroy_subscription(self._listening.pop())
+        with self._lock:
+            if self._imu is not None:
+                self._imu.destroy()
+            self._imu = None
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -107,15 +116,15 @@ class OdometryNode(RefusableNode):
     def work(self, stopped: threading.Event) -> None:
         """Do what was enqueued until told to stop; then store the map if that is wanted."""
         while not stopped.is_set():
-            parcel = self._inbox.take(0.1)
-            if parcel is None:
-                continue
+            parcel = self._inbox.take(_POLL_S if self._arrived_s else _IDLE_S)
             with self._lock:
-                if self._live is not None:
-                    parcel.task()
-                    if parcel.kind == "points":
-                        self._diagnostics.latency_s.append(time.monotonic() - parcel.arrived_s)
-                        self._live.work()
+                self._take_imu()
+                if parcel is None or self._live is None:
+                    continue
+                parcel.task()
+                if parcel.kind == "points":
+                    self._take_imu()
+                    self._live.work()
         if self._value("save_on_exit") and self._live is not None:
             self._live.save_map(self._folder())
 
@@ -159,7 +168,9 @@ class OdometryNode(RefusableNode):
         self._on(
             messages.livox() if livox else PointCloud2, "points", lambda s, data: s.points(data, livox), _SCANS_WAITING
         )
-        self._on(Imu, "imu", lambda s, data: s.imu(data), _IMU_WAITING)
+        if self._value("use_imu"):
+            quality = QoSProfile(depth=_IMU_WAITING, reliability=ReliabilityPolicy.BEST_EFFORT)
+            self._imu = PolledSubscription(self, Imu, "imu", quality)
         for name in self._cameras():
             self._on(Image, f"camera/{name}/image", lambda s, data, n=name: s.image(n, data), _PICTURES_WAITING)
             self._on(CameraInfo, f"camera/{name}/camera_info", lambda s, data, n=name: s.camera_info(n, data) or [], 1)
@@ -178,12 +189,25 @@ class OdometryNode(RefusableNode):
 
         def enqueue(data: bytes) -> None:
             if topic == "points":
-                self._heard_s = time.monotonic()
+                self._note_scan(data)
             self._inbox.put(topic, lambda: self._take(lambda sensors: decode(sensors, data)), most)
 
         self._listening.append(
             self.create_subscription(kind, topic, enqueue, quality, raw=True, qos_overriding_options=overridable)
         )
+
+    def _note_scan(self, data: bytes) -> None:
+        """A scan is answered once the IMU has passed its end."""
+        self._heard_s = time.monotonic()
+        self._arrived_s[parse_stamp(data, False)[0]] = self._heard_s
+        if len(self._arrived_s) > LONGEST_WAIT:
+            self._arrived_s.pop(next(iter(self._arrived_s)), None)
+
+    def _take_imu(self) -> None:
+        bundle = self._imu.take() if self._imu is not None and self._live is not None else []
+        if bundle:
+            self._inbox.arrived["imu"] += len(bundle)
+            self._take(lambda sensors: [one for data in bundle for one in sensors.imu(data)])
 
     # what is computed
 
@@ -202,6 +226,7 @@ class OdometryNode(RefusableNode):
             self._path.clear()
         self._last = result
         self._odom.publish(messages.odometry(result, odom, base, self._live.odometry.twist()))
+        self._note_latency(result.stamp_ns)
         if self._tf is not None:
             self._publish_tf(result, odom, base)
         self._path = [*self._path[-self._value("path_length") + 1 :], result]
@@ -215,6 +240,12 @@ class OdometryNode(RefusableNode):
             self._mapped_s = time.monotonic()
             centres = self._live.odometry.map.planes()[:, CENTRE : CENTRE + 3]
             self._map.publish(messages.cloud(result.stamp_ns, odom, centres))
+
+    def _note_latency(self, stamp_ns: int) -> None:
+        if (arrived_s := self._arrived_s.get(stamp_ns)) is not None:
+            self._diagnostics.latency_s.append(time.monotonic() - arrived_s)
+        for answered in [one for one in list(self._arrived_s) if one <= stamp_ns or one > stamp_ns + RESET_NS]:
+            self._arrived_s.pop(answered, None)
 
     def _publish_tf(self, result: ScanResult, odom: str, base: str) -> None:
         transforms = []

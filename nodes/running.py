@@ -12,7 +12,7 @@ from typing import Protocol
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
@@ -48,12 +48,15 @@ def run(make: Callable[[], Node], args: Sequence[str] | None = None) -> None:
     failed = threading.Event()
     worker = threading.Thread(target=_work, args=(node, stopped, failed), name="work")
     worker.start()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
     try:
         while not stopped.is_set():
-            rclpy.spin_once(node, timeout_sec=0.1)
+            executor.spin_once(timeout_sec=0.1)
     except ExternalShutdownException:
-        stopped.set()
+        pass
     finally:
+        stopped.set()
         worker.join()
         node.destroy_node()
         rclpy.try_shutdown()

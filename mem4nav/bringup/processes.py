@@ -107,8 +107,9 @@ def _with_sensors(node: NodeProcess, rig: Rig) -> NodeProcess:
     own: dict[str, Any] = {"base_frame": rig.base_frame}
     if rig.images:
         own["cameras"] = list(rig.images)
+    own |= {"config": str(rig.config or ""), "livox": rig.livox}
     if node.name == "odometry":
-        own |= {"config": str(rig.config or ""), "livox": rig.livox, "use_imu": bool(rig.imu)}
+        own["use_imu"] = bool(rig.imu)
     return replace(node, parameters=own | node.parameters, remappings=rig.remappings() | node.remappings)
 
 

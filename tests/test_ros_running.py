@@ -1,0 +1,41 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""How a node ends when something in it fails."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+pytest.importorskip("rclpy", reason="rclpy is not here: pip install 'mem4nav[ros]'", exc_type=ImportError)
+
+from ros_processes import PATIENCE_S, ROOT, environment
+
+pytestmark = pytest.mark.ros
+NODE = """
+from rclpy.node import Node
+from nodes.running import run
+
+class Frail(Node):
+    def __init__(self):
+        super().__init__("frail")
+        self.create_timer(0.1, self.callback)
+
+    def callback(self):
+        {callback}
+
+    def work(self, stopped):
+        {work}
+
+run(Frail)
+"""
+
+
+@pytest.mark.parametrize(("callback", "work"), [("1 / 0", "stopped.wait()"), ("pass", "1 / 0")])
+def test_a_node_with_a_callback_or_worker_that_fails_ends_so_that_it_can_be_started_again(callback, work):
+    script = NODE.format(callback=callback, work=work)
+    words = [sys.executable, "-c", script]
+    done = subprocess.run(words, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
