@@ -59,7 +59,7 @@ PARAMETERS = (
     Parameter("every_m", _USUAL.every_m, "between two writes, metres", 0.1, 100.0),
     Parameter("place_m", _USUAL.place_m, "farther than this from every place there is a new one, metres", 1.0, 1000.0),
     Parameter("least_score", _USUAL.least_score, "weaker detections are left out", 0.0, 1.0),
-    Parameter("sure_hits", _USUAL.sure_hits, "a thing is remembered once it was detected so often,", 1, 1000),
+    Parameter("sure_hits", _USUAL.sure_hits, "a thing is remembered once it was detected from so many views,", 1, 1000),
     Parameter("sure_weight", _USUAL.sure_weight, "with scores of at least this sum", 0.0, 1000.0),
     Parameter("top", 5, "things in an answer, at most", 1, 1000, live=True),
     Parameter("near_m", 15.0, "recall_pose tells what is within so many metres", 0.1, 1000.0, live=True),

@@ -85,6 +85,15 @@ def test_what_is_detected_once_or_weakly_is_not_remembered(observer, kept):
     assert labelled(kept.memory) == []
 
 
+def test_what_is_detected_often_but_weakly_adds_up_to_nothing(observer, kept):
+    lamp = make_boxes([[30.0, 3.0, 3.0]], np.ones((1, 3)), [0.0], [2], score=[0.2])
+    for number, (x, y) in enumerate(straight(25.0)):
+        T = at(x, y)
+        observer.see(number * STEP_NS, moved(lamp, np.linalg.inv(T)))
+        observer.move(number * STEP_NS, T)
+    assert labelled(kept.memory) == []
+
+
 def test_detections_without_a_pose_of_their_moment_are_left_out(observer, kept):
     for number, (x, y) in enumerate(straight(20.0)):
         observer.see(number * STEP_NS + 10**15, in_view(at(x, y)))

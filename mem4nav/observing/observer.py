@@ -122,7 +122,8 @@ class Observer:
         near = self._landmarks
         near.known = [one for one in near.known if np.linalg.norm(one.position - here[:2]) < self._config.reach_m]
         hits, weight = self._config.sure_hits, self._config.sure_weight
-        return [one for label in self._classes for one in near.sure(label, hits, weight)]
+        sure = [one for label in self._classes for one in near.sure(label, hits, weight)]
+        return [one for one in sure if one.weight >= self._config.sure_score * one.hits]
 
     def _place_of(self, landmark: Landmark) -> NDArray[np.float64] | None:
         """(3,) with the height of its box in the last frame; None where it is not in view: how high is not known."""
