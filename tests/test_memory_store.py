@@ -281,6 +281,29 @@ def _try_to_use(folder, outcome):
 
 
 @needs_fork
+def test_a_full_disk_stops_writes_and_visits_until_there_is_room_again(tmp_path):
+    memory = walked(tmp_path)
+    pages = memory.store._db.execute("PRAGMA page_count").fetchone()[0]
+    memory.store._db.execute(f"PRAGMA max_page_count={pages}")
+    before = len(memory)
+    with pytest.raises(MemoryStoreError, match="full"):
+        for k in range(2000):
+            memory.write_many(at(100.0 + k), units(200, 16, k), [""] * 200, keyframe=100 + k)
+    written, nodes = len(memory), len(memory.graph)
+    with pytest.raises(MemoryStoreError, match="full"):
+        for k in range(5000):
+            memory.visit(at(0.5 * k), V[2000 + k], name=f"late {k}", keyframe=5000 + k)
+    assert (written - before) % 200 == 0 and len(memory.graph) > nodes
+    memory.store._db.execute("PRAGMA max_page_count=100000")
+    memory.visit(at(1.0), V[3], name="room again", keyframe=9999)
+    memory.write(at(2.0), V[4], "sign", keyframe=9999)
+    expected = content(memory)
+    memory.close()
+    again = load_memory(tmp_path)
+    assert content(again) == expected
+    again.close()
+
+
 def test_two_processes_cannot_use_one_folder(tmp_path):
     said, outcome = os.pipe()
     with walked(tmp_path):

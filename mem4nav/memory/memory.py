@@ -8,13 +8,14 @@ otherwise than there, and why, is in docs/memory.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mem4nav.errors import MemoryInputError
+from mem4nav.errors import MemoryInputError, MemoryStoreError
 from mem4nav.memory import checks
 from mem4nav.memory.graph import NoGraph, TopologyGraph
 from mem4nav.memory.merging import merged
@@ -44,6 +45,7 @@ class Memory:
     def __init__(self, mode: MemoryMode, config: MemoryConfig, encoder: TextEncoder | None = None) -> None:
         self.mode, self.config, self._encoder = mode, config, encoder
         self.store = NoStore()
+        self._behind = False
         self.clear()
 
     def clear(self) -> None:
@@ -93,13 +95,14 @@ class Memory:
 
         Raises:
             MemoryInputError: for what is no pose or no unit vector, or is out of the octree's reach; nothing is stored.
+            MemoryStoreError: it cannot be stored, as on a full disk; it is not remembered, and all else still is.
         """
         T = checks.rigid(pose)
         vectors = checks.unit_vectors(embeddings, self.config.dimension)
         if len(labels) != len(vectors):
             raise MemoryInputError(f"{len(vectors)} embeddings but {len(labels)} labels")
         offsets = None if offsets is None else checks.points(offsets, len(vectors))
-        with self.store.together():
+        with self._stored():
             rows = self.observations.prepared(T, len(labels), offsets, self._hung(keyframe, T))
             rows["step"], rows["node"] = self.step, self.graph.current
             rows["label"] = [self.observations.labels.number(label) for label in labels]
@@ -108,6 +111,20 @@ class Memory:
         self._short_term.put(entries, vectors, rows["position"], self.step)
         self.step += 1
         return entries
+
+    @contextmanager
+    def _stored(self) -> Iterator[None]:
+        """One transaction; after one that failed, as on a full disk, keyframes and graph are stored anew with it."""
+        try:
+            with self.store.together():
+                if self._behind:
+                    self.store.hung(self.observations.keyframes)
+                    self.store.replaced_graph(self.graph)
+                yield
+        except MemoryStoreError:
+            self._behind = True
+            raise
+        self._behind = False
 
     def _hung(self, keyframe: int | None, T: NDArray[np.float64]) -> int | None:
         """The keyframe, which is taken in where it is new."""
@@ -138,10 +155,11 @@ class Memory:
 
         Raises:
             MemoryInputError: for what is no pose or no unit vector.
+            MemoryStoreError: it cannot be stored, as on a full disk; it is with the next call that can be.
         """
         T = checks.rigid(pose)
         vector = self._vector(embedding)
-        with self.store.together():
+        with self._stored():
             anchor = self.observations.anchored(T[:3, 3], self._hung(keyframe, T))
             came_from = self.graph.current
             node = self.graph.visit(T[:3, 3], vector, name, cost, anchor)
