@@ -113,7 +113,7 @@ class DetectionNode(RefusableNode):
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget all, and close the topics."""
         with self._lock:
-            self._live = None
+            self._live, self._said, self._last_was_empty = None, 0, False
         for one in (self._boxes, self._markers, self._picture):
             if one is not None:
                 self.destroy_publisher(one)

@@ -28,7 +28,7 @@ from visualization_msgs.msg import MarkerArray
 from detection.sample import make_boxes
 from memory_worlds import at
 from nodes.boxes import detections
-from nodes.messages import header, pose, stamped
+from nodes.messages import header, picture, pose, stamped
 from ros_processes import Company
 from test_observing import CLASSES, in_view
 
@@ -73,6 +73,13 @@ class Drive:
         self.say("detections", detections(header(stamp_ns, boxes_frame), seen, CLASSES))
         self.say("odom", message)
 
+    def look(self, encoding: str = "rgb8") -> None:
+        """A picture at the next moment."""
+        shades = np.random.default_rng(0).integers(0, 255, (60, 80, 3)).astype(np.uint8)
+        message = picture(header(10**9 + 10**8 * self.number, "camera"), shades)
+        message.encoding = encoding
+        self.say("camera/front/image", message)
+
     def say(self, topic: str, message) -> None:
         self._out[topic].publish(message)
 
@@ -115,7 +122,7 @@ def test_what_was_passed_is_recalled_in_words_and_around_a_pose_and_shown(drive)
     assert {hit["label"] for hit in near["hits"]} == {"hydrant", "traffic light"} and near["place"].startswith("place ")
     elsewhere = drive.recall("recall_pose", stamped(0, "map", at(46.0)))
     assert "'map'" in elsewhere["reason"] and elsewhere["hits"] == []
-    drive.company.until(lambda: shown and len(places_of(shown[-1])) > 2, "markers of places")
+    drive.company.until(lambda: shown and len(points_of(shown[-1], "places")) > 2, "markers of places")
     kinds = {marker.ns for marker in shown[-1].markers}
     assert {"places", "ways", "things", "names"} <= kinds
     assert {marker.header.frame_id for marker in shown[-1].markers} == {"odom"}
@@ -124,8 +131,21 @@ def test_what_was_passed_is_recalled_in_words_and_around_a_pose_and_shown(drive)
     assert node.stopped(signal.SIGINT, signal.SIGTERM) == 0
 
 
-def places_of(shown: MarkerArray) -> list:
-    return [point for marker in shown.markers if marker.ns == "places" for point in marker.points]
+def test_views_are_remembered_where_they_were_taken_and_strange_pictures_are_named(drive):
+    shown = drive.company.hear(MarkerArray, "memory_markers", LATCHED)
+    drive.start(camera="front")
+    for x in np.arange(0.0, 20.0, 0.5):
+        drive.look("rgb8" if x < 15.0 else "yuv422")
+        time.sleep(0.01)
+        drive.publish(at(x))
+        time.sleep(0.01)
+    drive.company.until_diagnosed("memory", "of pictures left out")
+    drive.company.until(lambda: shown and len(points_of(shown[-1], "views")) > 4, "views")
+    assert {point.y for point in points_of(shown[-1], "views")} == {0.5}
+
+
+def points_of(shown: MarkerArray, space: str) -> list:
+    return [point for marker in shown.markers if marker.ns == space for point in marker.points]
 
 
 def test_a_memory_that_is_killed_comes_back_as_it_was(drive, tmp_path):
