@@ -57,5 +57,9 @@ class Inbox:
             self._count[parcel.kind] -= 1
             return parcel
 
+    def holds(self, kind: str) -> bool:
+        """Whether a parcel of this kind waits."""
+        return self._count[kind] > 0
+
     def __len__(self) -> int:
         return len(self._waiting)

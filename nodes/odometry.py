@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path as FilePath
 
@@ -14,6 +15,7 @@ import numpy as np
 from geometry_msgs.msg import PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry as OdometryMessage
 from nav_msgs.msg import Path
+from rclpy.event_handler import PublisherEventCallbacks
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -56,7 +58,10 @@ PARAMETERS = (
 )
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _SCANS_WAITING, _PICTURES_WAITING, _IMU_WAITING = 5, 5, 2000
-_POLL_S, _IDLE_S = 0.005, 0.1
+_QUIET = PublisherEventCallbacks(use_default_callbacks=False)
+"""The usual handlers of events are looked at each time that the node wakes; who listens is told of the same events."""
+_POLL_S, _IDLE_S = 0.01, 0.1
+_LONGEST_PERIOD_S = 0.1
 
 
 class OdometryNode(RefusableNode):
@@ -75,6 +80,7 @@ class OdometryNode(RefusableNode):
         self._listening: list = []
         self._imu: PolledSubscription | None = None
         self._arrived_s: dict[int, float] = {}
+        self._period_s = _LONGEST_PERIOD_S
 
     # the life cycle
 
@@ -119,14 +125,18 @@ class OdometryNode(RefusableNode):
             parcel = self._inbox.take(_POLL_S if self._arrived_s else _IDLE_S)
             with self._lock:
                 self._take_imu()
-                if parcel is None or self._live is None:
-                    continue
-                parcel.task()
-                if parcel.kind == "points":
+                if parcel is not None and self._live is not None:
+                    parcel.task()
                     self._take_imu()
-                    self._live.work()
+                self._fit_map()
         if self._value("save_on_exit") and self._live is not None:
             self._live.save_map(self._folder())
+
+    def _fit_map(self) -> None:
+        """In the time that is left until the next scan is due."""
+        left_s = self._heard_s + self._period_s - time.monotonic()
+        if self._live is not None and left_s > 0.0 and not self._inbox.holds("points"):
+            self._live.work(left_s)
 
     def _made(self) -> LiveOdometry:
         file = self._value("config")
@@ -143,21 +153,26 @@ class OdometryNode(RefusableNode):
             settings.recording, cameras, use_imu=self._value("use_imu"), wait_for_tf=messages.tf_message() is not None
         )
         warm_up(settings.odometry)
-        return LiveOdometry(sensors, settings.odometry, settings.mapping if cameras else None)
+        mapping = replace(settings.mapping, hold_out=0) if cameras else None
+        return LiveOdometry(sensors, settings.odometry, mapping)
 
     def _cameras(self) -> list[str]:
         return [name for name in self._value("cameras") if name]
 
     def _advertise(self) -> None:
         overridable = QoSOverridingOptions.with_default_policies()
-        self._odom = self.create_publisher(OdometryMessage, "odom", 10, qos_overriding_options=overridable)
-        self._way = self.create_publisher(Path, "path", 1)
-        self._points = self.create_publisher(PointCloud2, "points_registered", 2, qos_overriding_options=overridable)
-        self._map = self.create_publisher(PointCloud2, "map_points", _LATCHED)
+        self._odom = self.create_publisher(
+            OdometryMessage, "odom", 10, event_callbacks=_QUIET, qos_overriding_options=overridable
+        )
+        self._way = self.create_publisher(Path, "path", 1, event_callbacks=_QUIET)
+        self._points = self.create_publisher(
+            PointCloud2, "points_registered", 2, event_callbacks=_QUIET, qos_overriding_options=overridable
+        )
+        self._map = self.create_publisher(PointCloud2, "map_points", _LATCHED, event_callbacks=_QUIET)
         message = messages.tf_message()
         if message is None:
             self.get_logger().warning("tf2_msgs is not installed: on without tf (python -m nodes.interfaces builds it)")
-        self._tf = self.create_publisher(message, "/tf", 100) if message is not None else None
+        self._tf = self.create_publisher(message, "/tf", 100, event_callbacks=_QUIET) if message is not None else None
         for name, do in (("save_map", self._save), ("load_map", self._load), ("reset", self._reset)):
             self.create_service(Trigger, f"~/{name}", partial(self._serve, do))
 
@@ -172,7 +187,7 @@ class OdometryNode(RefusableNode):
             quality = QoSProfile(depth=_IMU_WAITING, reliability=ReliabilityPolicy.BEST_EFFORT)
             self._imu = PolledSubscription(self, Imu, "imu", quality)
         for name in self._cameras():
-            self._on(Image, f"camera/{name}/image", lambda s, data, n=name: s.image(n, data), _PICTURES_WAITING)
+            self._on(Image, f"camera/{name}/image", partial(self._see, name), _PICTURES_WAITING)
             self._on(CameraInfo, f"camera/{name}/camera_info", lambda s, data, n=name: s.camera_info(n, data) or [], 1)
         if (message := messages.tf_message()) is not None:
             latched = QoSProfile(depth=100, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -195,6 +210,14 @@ class OdometryNode(RefusableNode):
         self._listening.append(
             self.create_subscription(kind, topic, enqueue, quality, raw=True, qos_overriding_options=overridable)
         )
+
+    def _see(self, camera: str, sensors: LiveSensors, data: bytes) -> list[Measurement]:
+        """A picture, if the map is through with the one before: no pose waits behind a queue of pictures."""
+        assert self._live is not None
+        if self._live.is_through_with_pictures:
+            return sensors.image(camera, data)
+        self._inbox.dropped[f"camera/{camera}/image"] += 1
+        return []
 
     def _note_scan(self, data: bytes) -> None:
         """A scan is answered once the IMU has passed its end."""
@@ -224,6 +247,10 @@ class OdometryNode(RefusableNode):
         assert self._live is not None and self._live.odometry is not None
         if self._last is not None and result.stamp_ns < self._last.stamp_ns - 1_000_000_000:
             self._path.clear()
+        elif self._last is None:
+            self._arrived_s.clear()  # what came while the sensors were being recognised says nothing about latency
+        else:
+            self._period_s = min(1e-9 * (result.stamp_ns - self._last.stamp_ns), _LONGEST_PERIOD_S)
         self._last = result
         self._odom.publish(messages.odometry(result, odom, base, self._live.odometry.twist()))
         self._note_latency(result.stamp_ns)

@@ -84,10 +84,15 @@ class LiveOdometry:
             for bundle in self._sequencer.push(measurement):
                 yield self._register(bundle)
 
-    def work(self) -> None:
-        """Fit the map to pictures for a while; between scans."""
+    def work(self, budget_s: float | None = None) -> None:
+        """Fit the map to pictures, between scans; nothing is begun after ``budget_s`` seconds, None: all is done."""
         if self.odometry is not None:
-            self.odometry.visual.work()
+            self.odometry.visual.work(budget_s)
+
+    @property
+    def is_through_with_pictures(self) -> bool:
+        """Whether the map holds all pictures so far: where it does not, another one would only wait."""
+        return self.odometry is None or self.odometry.visual.is_idle
 
     def reset(self) -> None:
         """Begin anew, without a map; where the sensors sit stays known."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections import deque
@@ -55,6 +56,7 @@ class Blind:
     mapper = None
     strip = Strip()
     holds_out = False
+    is_idle = True
 
     def update(
         self, bundle: ScanBundle, prediction: Prediction, state: FilterState, plane_map: PlaneMap
@@ -119,6 +121,7 @@ class Visual:
             self.mapper = Mapper(calibration.cameras, start_map, mapping)
         self._cameras: dict[str, _Camera] = {name: _Camera() for name in calibration.cameras}
         self._pending: list[tuple[Image, bool]] = []
+        self._owed = 0
 
     def update(
         self, bundle: ScanBundle, prediction: Prediction, state: FilterState, plane_map: PlaneMap
@@ -179,23 +182,27 @@ class Visual:
         """Take the pictures laid by into the map and fit it; returns the steps made.
 
         Args:
-            budget_s: seconds to take; None makes the configured number of steps for each new keyframe.
+            budget_s: nothing is begun after so many seconds; what is left is done by later calls. None: all is done.
         """
-        mapper, began = self.mapper, time.perf_counter()
+        mapper, until = self.mapper, math.inf if budget_s is None else time.perf_counter() + budget_s
         if mapper is None:
             return 0
-        steps = 0
-        while self._laid_by:
+        while self._laid_by and time.perf_counter() < until:
             looks, points = self._laid_by.popleft()
-            steps += sum(self._take_in(mapper, image, held_out, T, points) for image, held_out, T in looks)
-        if budget_s is None:
-            done = mapper.work(steps=steps)
-        else:
-            done = mapper.work(budget_s=began + budget_s - time.perf_counter())
+            self._owed += sum(self._take_in(mapper, image, held_out, T, points) for image, held_out, T in looks)
+        done = 0
+        while self._owed and time.perf_counter() < until:
+            done += mapper.work(steps=1)
+            self._owed -= 1
         wait = self.mapping.judge_after or mapper.taken + 1
         while self._held_out and (mapper.taken >= self._held_out[0][0] + wait or len(self._held_out) > MOST_WAITING):
             self._judge_oldest()
         return done
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all pictures so far are in the map, and fitted."""
+        return not self._laid_by and not self._owed
 
     def _take_in(
         self, mapper: Mapper, image: Image, held_out: bool, T_odom_base: NDArray[np.float64], points: NDArray
@@ -242,6 +249,7 @@ class Visual:
         if self.mapper is None or self.mapper.map.plane_map is not plane_map:
             self.judge()
             self._laid_by.clear()
+            self._owed = 0
             if self._regions is not None:
                 self._regions.clear()
             gaussian_map = GaussianMap(plane_map, self.mapping.map, self._regions)

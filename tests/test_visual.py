@@ -130,3 +130,18 @@ def test_without_its_use_for_the_pose_the_camera_still_builds_the_map():
     assert off_m(result, replay(Changed(), mapping=MAPPING, use_camera=False)) == 0.0
     assert result.gaussians is not None and len(result.gaussians) > 500
     assert not any(scan.camera == "used" for scan in result.results)
+
+
+def test_pictures_that_there_is_no_time_for_wait_until_there_is():
+    from slam.odometry import Odometry
+    from slam.sequencer import Sequencer
+
+    odometry, sequencer = Odometry(calibration=drive().calibration, mapping=MAPPING), Sequencer()
+    visual = odometry.visual
+    for bundle in (bundle for item in measured()[:500] for bundle in sequencer.push(item)):
+        odometry.register(bundle)
+    assert not visual.is_idle and visual.work(budget_s=0.0) == 0 and not visual.is_idle
+    made = [visual.work(budget_s=1e-6) for _ in range(30)]
+    assert sum(made) >= MAPPING.fit.steps and max(made) <= 1
+    visual.work()
+    assert visual.is_idle
