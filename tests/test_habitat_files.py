@@ -145,7 +145,7 @@ def test_turning_in_place_does_not_change_ndtw_and_a_walk_elsewhere_scores_littl
 
 
 def test_returns_of_the_panorama_lie_on_the_ground_and_the_wall():
-    height, eye, wall = 512, 1.9, 7.0
+    height, eye, wall = 512, PanoramaLidar().height_m, 7.0
     rays = pixel_rays(height, 2 * height)
     with np.errstate(divide="ignore"):
         ground = np.where(rays[..., 2] < 0, -eye / rays[..., 2], np.inf)
@@ -154,6 +154,17 @@ def test_returns_of_the_panorama_lie_on_the_ground_and_the_wall():
     points = PanoramaLidar().scan(np.where(depth < 50.0, depth, 0.0).astype(np.float32))
     on_ground, on_wall = np.abs(points[:, 2]) < 1e-3, np.abs(points[:, 0] - wall) < 1e-3
     assert (on_ground | on_wall).all() and on_ground.sum() > 1000 and on_wall.sum() > 1000
+
+
+def test_intensity_is_reflectivity_where_a_ray_meets_a_wall_squarely_and_less_where_it_grazes():
+    height = 512
+    rays = pixel_rays(height, 2 * height)
+    depth = np.where(rays[..., 0] > 0.1, 4.0 / np.maximum(rays[..., 0], 0.1), 0.0) * np.abs(rays).max(axis=-1)
+    returns = PanoramaLidar().scan(depth.astype(np.float32), np.full(depth.shape, 128, np.uint8))
+    bearing = np.degrees(np.arctan2(returns[:, 1], returns[:, 0]))
+    level = np.abs(returns[:, 2] - PanoramaLidar().height_m) < 0.3
+    assert np.median(returns[level & (np.abs(bearing) < 5.0), 3]) == pytest.approx(0.5, abs=0.02)
+    assert np.median(returns[level & (np.abs(np.abs(bearing) - 60.0) < 2.0), 3]) == pytest.approx(0.5 * 0.625, abs=0.03)
 
 
 def test_one_can_walk_where_nothing_stands():
@@ -166,7 +177,7 @@ def test_a_glb_says_what_it_holds_and_shares_textures():
     corners = np.array([[0, 0, 0], [1, 0, 0], [0, 1, 0]], np.float32)
     texture = np.full((4, 4, 3), 128, np.uint8)
     part = Part(
-        "wall", corners, np.tile(np.float32([0, 0, 1]), (3, 1)), corners[:, :2], np.ones((3, 3), np.float32),
+        "wall", corners, np.tile(np.float32([0, 0, 1]), (3, 1)), corners[:, :2], np.ones((3, 4), np.float32),
         np.array([[0, 1, 2]], np.uint32), texture,
     )  # fmt: skip
     content = write_glb([part, part])

@@ -97,7 +97,7 @@ def test_the_panorama_measures_what_rays_through_the_town_hit(simulator, episode
     world, lidar = make_city(town_config(0)), PanoramaLidar(max_range_m=30.0)
     T = upright_pose(episodes[0].T_enu_base[:3, 3], 1.3)
     simulator.place(T)
-    points = lidar.scan(simulator.picture("depth_panorama"))
+    points = lidar.scan(simulator.picture("depth_panorama"))[:, :3]
     eye = T[:3, 3] + [0.0, 0.0, lidar.height_m]
     away = points @ T[:3, :3].T + T[:3, 3] - eye
     distance = np.linalg.norm(away, axis=1)
@@ -143,8 +143,8 @@ def test_a_scene_that_is_not_there_is_one_clear_error(towns, tmp_path):
 def test_an_environment_walks_looks_and_scores(simulator, episodes):
     environment = HabitatEnvironment(simulator, episodes, lidar=PanoramaLidar(), look_m=0.4)
     first = environment.reset(Episode(episodes[0].id, "", ""))
-    assert first.points is not None and first.position_m == (0.0, 0.0)
-    looked = [environment.step(Action.FORWARD)[0].points is not None for _ in range(6)]
+    assert first.returns is not None and first.position_m == (0.0, 0.0)
+    looked = [environment.step(Action.FORWARD)[0].returns is not None for _ in range(6)]
     assert 1 <= sum(looked) <= 3
     around, _ = environment.step(Action.TURN_AROUND)
     assert abs(around.heading_deg - first.heading_deg) == pytest.approx(180.0, abs=0.1)

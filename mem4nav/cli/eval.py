@@ -98,8 +98,8 @@ class Habitat:
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Gets predictions.jsonl, scores.jsonl and metrics.json; episodes that it holds are not walked again."""
-    agent: Literal["oracle", "random"] = "oracle"
-    """Who walks: along the shortest way, or anywhere."""
+    agent: Literal["oracle", "random", "modular"] = "modular"
+    """Who walks: along the shortest way, anywhere, or by the directions, with LiDAR and the shipped detector."""
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 20
     """How many."""
     data: OneFile = None

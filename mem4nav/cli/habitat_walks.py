@@ -11,15 +11,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
+from numpy.typing import NDArray
+
+from detection.sample import Boxes, Sample
 from mem4nav.agent import Agent
 from mem4nav.environment import Episode
 from mem4nav.evaluation import Prediction, follow
 from sim_envs.habitat.baselines import OracleAgent, RandomAgent
 from sim_envs.habitat.config import HabitatConfig, SensorConfig, SensorKind
-from sim_envs.habitat.environment import HabitatEnvironment
+from sim_envs.habitat.environment import HabitatEnvironment, sensors
 from sim_envs.habitat.episodes import HabitatEpisode, read_episodes
 from sim_envs.habitat.errors import WorkerDiedError
 from sim_envs.habitat.measures import WalkScore
+from sim_envs.habitat.panorama import PanoramaLidar
+from sim_envs.habitat.town import is_town
+from sim_envs.habitat.walker import Walker
 from sim_envs.habitat.worker import Simulator
 from slam.files import write_text
 
@@ -27,6 +34,7 @@ log = logging.getLogger(__name__)
 
 FAILED = WalkScore(0.0, 0.0, 0.0, float("nan"), 0.0, 0.0, 0.0, 0)
 _TRIES = 3
+LIDAR, LOOK_M = PanoramaLidar(), 0.5
 _EYE = (SensorConfig("eye", SensorKind.DEPTH, 8, 8),)
 
 
@@ -43,6 +51,29 @@ class Job:
     file: str
     scene: str
     names: tuple[str, ...]
+
+
+class LandmarkDetector:
+    """The shipped detector on LiDAR returns; see ``sim_envs.habitat.walker.Detects``.
+
+    Args:
+        lidar_m: height of the LiDAR over the ground.
+    """
+
+    def __init__(self, lidar_m: float) -> None:
+        import torch
+
+        from detection.inference import CITY_WEIGHTS, Detector
+
+        torch.set_num_threads(1)
+        self._detector = Detector.load(CITY_WEIGHTS)
+        self.classes = self._detector.config.classes
+        self._origin = np.array([0.0, 0.0, lidar_m])
+
+    def __call__(self, returns: NDArray[np.float64]) -> Boxes:
+        """Boxes in base_link of (N, 4) returns whose ground is at z = 0."""
+        rows = np.column_stack([returns, np.zeros(len(returns))]).astype(np.float32)
+        return self._detector.detect([Sample("", 0, rows, lidar_origin=self._origin)])[0]["fused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +97,7 @@ class HabitatRecipe:
 
     Attributes:
         python: interpreter that has habitat_sim.
-        agent: "oracle" or "random".
+        agent: "oracle", "random" or "modular".
         seed: of what is random.
         folder: gets one file an episode.
     """
@@ -81,10 +112,12 @@ class HabitatRecipe:
 
         def walk(job: Job) -> list[Walked]:
             episodes = [one for one in read_episodes(Path(job.file)) if one.id in job.names]
-            config = HabitatConfig(Path(job.scene), sensors=_EYE)
-            with Simulator(config, self.python) as simulator:
-                environment = HabitatEnvironment(simulator, episodes)
-                return [self._walk(environment, episode) for episode in episodes]
+            sees = self.agent == "modular"
+            eyes = sensors(LIDAR, reflectivity=is_town(Path(job.scene))) if sees else _EYE
+            with Simulator(HabitatConfig(Path(job.scene), sensors=eyes), self.python) as simulator:
+                environment = HabitatEnvironment(simulator, episodes, lidar=LIDAR if sees else None, look_m=LOOK_M)
+                make = self._maker(environment)
+                return [self._walk(environment, make, episode) for episode in episodes]
 
         return walk
 
@@ -98,10 +131,12 @@ class HabitatRecipe:
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def _walk(self, environment: HabitatEnvironment, episode: HabitatEpisode) -> Walked:
+    def _walk(
+        self, environment: HabitatEnvironment, make: Callable[[HabitatEpisode], Agent], episode: HabitatEpisode
+    ) -> Walked:
         for restarts in range(_TRIES):
             try:
-                walked = _walked(environment, self._agent(environment, episode), episode, restarts)
+                walked = _walked(environment, make(episode), episode, restarts)
             except WorkerDiedError as error:
                 log.warning("episode %s begins anew: %s", episode.id, error)
                 environment.simulator.restart()
@@ -111,11 +146,15 @@ class HabitatRecipe:
             return walked
         return Walked(Prediction(episode.id, error=f"Habitat died {_TRIES} times"), FAILED, _TRIES)
 
-    def _agent(self, environment: HabitatEnvironment, episode: HabitatEpisode) -> Agent:
+    def _maker(self, environment: HabitatEnvironment) -> Callable[[HabitatEpisode], Agent]:
+        """What makes the agent for an episode."""
         if self.agent == "oracle":
-            return OracleAgent(environment)
-        # Drawn from the episode's own name, so that it does not matter which process walks it, or when.
-        return RandomAgent([self.seed, *episode.id.encode()])
+            return lambda episode: OracleAgent(environment)
+        if self.agent == "random":
+            # Drawn from the episode's own name, so that it does not matter which process walks it, or when.
+            return lambda episode: RandomAgent([self.seed, *episode.id.encode()])
+        detect, turn_deg = LandmarkDetector(LIDAR.height_m), environment.simulator.config.body.turn_deg
+        return lambda episode: Walker(detect, turn_deg)
 
     def _path(self, episode: HabitatEpisode) -> Path:
         return Path(self.folder) / f"{quote(f'{Path(episode.scene).stem}-{episode.id}', safe='')}.json"

@@ -20,7 +20,7 @@ from sim_envs.habitat.panorama import PanoramaLidar, free_ways_deg
 from sim_envs.habitat.worker import Pose, Simulator
 
 MOST_STEPS = 2000
-DEPTH_PANORAMA, VIEW = "depth_panorama", "view"
+DEPTH_PANORAMA, PANORAMA = "depth_panorama", "panorama"
 _PLACE_M = 2.0
 
 
@@ -30,22 +30,21 @@ class HabitatObservation(Observation):
 
     Attributes:
         T_odom_base: (4, 4) the foot of the walker; origin at the start, x east, y north: GPS and compass.
-        points: (N, 3) LiDAR returns in base_link; None where nothing was looked at after this step.
+        returns: (N, 4) LiDAR: x, y, z in base_link and intensity; None where nothing was looked at after this step.
         collided: the step ended at something.
     """
 
     T_odom_base: NDArray[np.float64] = field(default_factory=lambda: np.eye(4), compare=False)
-    points: NDArray[np.float64] | None = field(default=None, compare=False)
+    returns: NDArray[np.float64] | None = field(default=None, compare=False)
     collided: bool = False
 
 
-def sensors(
-    lidar: PanoramaLidar, rows_px: int = 512, view_px: tuple[int, int] | None = None
-) -> tuple[SensorConfig, ...]:
-    """The depth panorama that a LiDAR reads, and a camera ahead of (height, width), where one is wished."""
-    depth = SensorConfig(DEPTH_PANORAMA, SensorKind.DEPTH, rows_px, 2 * rows_px, lidar.height_m, panorama=True)
-    view = () if view_px is None else (SensorConfig(VIEW, SensorKind.RGB, *view_px),)
-    return (depth, *view)
+def sensors(lidar: PanoramaLidar, rows_px: int = 512, *, reflectivity: bool = False) -> tuple[SensorConfig, ...]:
+    """The panoramas that a LiDAR reads: depth, and RGB where its alpha is the reflectivity, as in towns of ours."""
+    kinds = {DEPTH_PANORAMA: SensorKind.DEPTH} | ({PANORAMA: SensorKind.RGB} if reflectivity else {})
+    return tuple(
+        SensorConfig(name, kind, rows_px, 2 * rows_px, lidar.height_m, panorama=True) for name, kind in kinds.items()
+    )
 
 
 class HabitatEnvironment:
@@ -54,7 +53,7 @@ class HabitatEnvironment:
     Args:
         simulator: with the episodes' scene open.
         episodes: that it has.
-        lidar: how depth becomes points; without, nothing is rendered, and ``points`` are always None.
+        lidar: how depth becomes points; without, nothing is rendered, and ``returns`` are always None.
         look_m: a picture is made after so much way only; 0: after each step.
         most_steps: after which an episode is over.
 
@@ -73,6 +72,7 @@ class HabitatEnvironment:
         self.episode = episodes[0]
         self.path: list[NDArray[np.float64]] = []
         self.stopped = False
+        self._has_panorama = any(sensor.name == PANORAMA for sensor in simulator.config.sensors)
         self._unseen_m, self._ways, self._back_deg = 0.0, (0.0,), 180.0
 
     def reset(self, episode: Episode) -> HabitatObservation:
@@ -113,17 +113,18 @@ class HabitatEnvironment:
     def _seen(self, pose: Pose, *, looked: bool) -> HabitatObservation:
         self.path.append(pose.position.copy())
         heading = heading_deg(pose.T_enu_base)
-        points = None
+        returns = None
         if looked and self._lidar is not None:
-            points = self._lidar.scan(self.simulator.picture(DEPTH_PANORAMA))
-            self._ways, self._unseen_m = free_ways_deg(points, heading), 0.0
+            reflects = self.simulator.alpha(PANORAMA) if self._has_panorama else None
+            returns = self._lidar.scan(self.simulator.picture(DEPTH_PANORAMA), reflects)
+            self._ways, self._unseen_m = free_ways_deg(returns, heading), 0.0
         T = pose.T_enu_base.copy()
         T[:3, 3] -= self.path[0]
         east, north = T[:2, 3].tolist()
         place = f"{round(east / _PLACE_M)}:{round(north / _PLACE_M)}"
         return HabitatObservation(
             place, (east, north), heading, self._ways, self._back_deg, steps=len(self.path) - 1, T_odom_base=T,
-            points=points, collided=pose.collided,
+            returns=returns, collided=pose.collided,
         )  # fmt: skip
 
 

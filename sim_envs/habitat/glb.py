@@ -28,7 +28,7 @@ class Part:
         positions: (V, 3) float32 metres, y up.
         normals: (V, 3) float32 unit.
         uv: (V, 2) float32; (0, 0) is the upper left of the texture, which repeats.
-        colours: (V, 3) float32 linear, by which the texture is multiplied.
+        colours: (V, 4) float32 linear red, green, blue and alpha, by which the texture is multiplied.
         faces: (F, 3) uint32.
         texture: (H, W, 3) uint8 sRGB.
     """
@@ -108,7 +108,7 @@ def _primitive(document: _Document, part: Part, material: int) -> dict[str, Any]
         "POSITION": document.accessor(part.positions, _VERTICES, "VEC3"),
         "NORMAL": document.accessor(part.normals, _VERTICES, "VEC3"),
         "TEXCOORD_0": document.accessor(part.uv, _VERTICES, "VEC2"),
-        "COLOR_0": document.accessor(part.colours, _VERTICES, "VEC3"),
+        "COLOR_0": document.accessor(part.colours, _VERTICES, "VEC4"),
     }
     indices = document.accessor(part.faces.astype(np.uint32), _INDICES, "SCALAR")
     return {"attributes": attributes, "indices": indices, "material": material}

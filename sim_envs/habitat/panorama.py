@@ -5,9 +5,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+_USUAL_INTENSITY = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,21 +28,48 @@ class PanoramaLidar:
         max_range_m, min_range_m: nothing comes back from beyond or from nearer.
     """
 
-    height_m: float = 1.9
+    height_m: float = 1.75
     channels: int = 32
     columns: int = 1024
     fov_deg: tuple[float, float] = (-25.0, 15.0)
     max_range_m: float = 60.0
     min_range_m: float = 0.5
 
-    def scan(self, depth: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(N, 3) metres in base_link of (H, W) depths as Habitat's panorama has them; 0 is no return."""
+    def scan(self, depth: NDArray[np.float32], reflectivity: NDArray[np.uint8] | None = None) -> NDArray[np.float64]:
+        """(N, 4) x, y, z in base_link, metres, and intensity 0 to 1.
+
+        Args:
+            depth: (H, W) as Habitat's panorama has it; 0 is no return.
+            reflectivity: (H, W) 0 to 255, of what a pixel shows; None where that is not known: the intensity is that
+                of a usual street then.
+        """
         rows, columns = self._pixels(*depth.shape)
-        rays = pixel_rays(*depth.shape)[rows[:, None], columns[None, :]]
-        # Habitat draws the six faces of a cube, and keeps their depth: along the axis of the face, not along the ray.
-        distance = depth[rows[:, None], columns[None, :]] / np.abs(rays).max(axis=-1)
+        grid = np.ix_(rows, columns)
+        rays = pixel_rays(*depth.shape)[grid]
+        distance = _along_rays(depth[grid], rays)
         hit = (distance >= self.min_range_m) & (distance <= self.max_range_m)
-        return rays[hit] * distance[hit][:, None] + [0.0, 0.0, self.height_m]
+        points = rays[hit] * distance[hit][:, None] + [0.0, 0.0, self.height_m]
+        if reflectivity is None:
+            return np.column_stack([points, np.full(len(points), _USUAL_INTENSITY)])
+        facing = self._facing(depth, rows, columns, rays, distance)[hit]
+        return np.column_stack([points, reflectivity[grid][hit] / 255.0 * (0.25 + 0.75 * facing)])
+
+    def _facing(
+        self, depth: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64],
+        rays: NDArray[np.float64], distance: NDArray[np.float64],
+    ) -> NDArray[np.float64]:  # fmt: skip
+        """(R, C) cosine between each ray and the surface's normal, from the pixels beside and below."""
+        all_rays, points = pixel_rays(*depth.shape), rays * distance[..., None]
+        sides = []
+        for grid in (
+            np.ix_(rows, (columns + 1) % depth.shape[1]),
+            np.ix_(np.minimum(rows + 1, len(depth) - 1), columns),
+        ):
+            beside = all_rays[grid]
+            sides.append(beside * _along_rays(depth[grid], beside)[..., None] - points)
+        normal = np.cross(*sides)
+        length = np.maximum(np.linalg.norm(normal, axis=-1), 1e-12)
+        return np.abs((normal * rays).sum(axis=-1)) / length
 
     def _pixels(self, height: int, width: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         elevation = np.radians(np.linspace(*self.fov_deg, self.channels))
@@ -48,6 +78,15 @@ class PanoramaLidar:
         return np.unique(np.clip(rows, 0, height - 1)), np.unique(columns)
 
 
+def _along_rays(depth: NDArray[np.float32], rays: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Distances along rays (..., 3) of depths (...).
+
+    Habitat draws the six faces of a cube, and keeps their depth: along the axis of the face, not along the ray.
+    """
+    return depth / np.abs(rays).max(axis=-1)
+
+
+@lru_cache(maxsize=4)
 def pixel_rays(height: int, width: int) -> NDArray[np.float64]:
     """(H, W, 3) unit rays of an equirectangular picture's pixels in base_link: the middle column looks along +x."""
     elevation = np.pi * (0.5 - (np.arange(height) + 0.5) / height)
@@ -65,7 +104,7 @@ def free_ways_deg(
     """Compass headings, ascending, of the sectors in which nothing stands within reach.
 
     Args:
-        points: (N, 3) in base_link; what is between 0.35 and 1.8 m over the foot stands in the way.
+        points: (N, 3) or more columns, in base_link; what is between 0.35 and 1.8 m over the foot stands in the way.
         heading_deg: compass heading of base_link's x.
         reach_m: of the way.
         sector_deg: width of a sector; the first is centred on the heading.

@@ -14,7 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from sim_envs.city import CityConfig, make_city
-from sim_envs.city.materials import Material
+from sim_envs.city.materials import REFLECTIVITY, Material
 from sim_envs.city.openings import shop_window, window
 from sim_envs.city.shading import SUN
 from sim_envs.city.signs import draw_signs
@@ -29,6 +29,7 @@ TILE_M = 6.0
 _TILE_PX, _PANE_PX = 256, 128
 _PANE_M = (1.2, 1.5)
 _MIDTONE = 0.7
+_NAME = "town-"
 _STAGE = {"up": [0, 1, 0], "front": [0, 0, -1], "units_to_meters": 1.0, "requires_lighting": False}
 _MARGIN_M, _TILE_OF_SCENE_M = 20.0, 40.0
 _FEW_CELLS_M, _MANY_CELLS_M = 100.0, 400.0
@@ -56,7 +57,7 @@ def export_town(config: CityConfig, folder: Path) -> TownScene:
         OSError: where the folder cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    name = f"town-{config.seed}-{config.streets}x{config.block_m:g}"
+    name = f"{_NAME}{config.seed}-{config.streets}x{config.block_m:g}"
     stage, glb = folder / f"{name}.stage_config.json", folder / f"{name}.glb"
     extent = (config.streets - 1) * config.block_m + 2.0 * _MARGIN_M
     scene = TownScene(stage, folder / f"{name}.navmesh", cell_size_m(extent))
@@ -66,6 +67,11 @@ def export_town(config: CityConfig, folder: Path) -> TownScene:
         aside.replace(glb)
         write_text(stage, json.dumps(_STAGE | {"render_asset": glb.name}, indent=1) + "\n")
     return scene
+
+
+def is_town(stage: Path) -> bool:
+    """Whether a stage is one of ours: its pictures keep the reflectivity in their alpha."""
+    return stage.name.startswith(_NAME)
 
 
 def cell_size_m(extent_m: float) -> float:
@@ -88,6 +94,7 @@ def _parts(world: World) -> Iterator[Part]:
             chosen = of_material & (tiles == tile)
             uv = mesh.uv[mesh.faces[chosen]] if _is_pane(material) else _tiled(corners[chosen], normals[chosen])
             colour = np.ones((int(chosen.sum()), 3)) if _is_pane(material) else mesh.colour[chosen] / _MIDTONE
+            colour = np.column_stack([colour, np.full(len(colour), REFLECTIVITY[material])])
             yield _part(f"{material.name.lower()}-{tile}", corners[chosen], normals[chosen], uv, colour, texture)
     atlas = draw_signs(world.signs)
     for sign in np.unique(signs[(signs >= 0) & (tiles >= 0)]).tolist():
@@ -95,7 +102,8 @@ def _parts(world: World) -> Iterator[Part]:
         letters = atlas.pixels[:, atlas.starts[sign] : atlas.starts[sign + 1]]
         texture = _lettered(letters, mesh.colour[chosen][0])
         uv = mesh.uv[mesh.faces[chosen]]
-        yield _part(f"sign-{sign}", corners[chosen], normals[chosen], uv, np.ones((int(chosen.sum()), 3)), texture)
+        colour = np.tile([1.0, 1.0, 1.0, REFLECTIVITY[Material.SIGN]], (int(chosen.sum()), 1))
+        yield _part(f"sign-{sign}", corners[chosen], normals[chosen], uv, colour, texture)
 
 
 def _tiles(world: World, corners: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -116,9 +124,10 @@ def _is_pane(material: Material) -> bool:
 def _part(
     name: str, corners: NDArray, normals: NDArray, uv: NDArray, colour: NDArray, texture: NDArray[np.uint8]
 ) -> Part:
-    """Faces (F, 3, 3) of one material; sunlight goes into the vertices' colours, and corners that agree are joined."""
+    """Faces (F, 3, 3) of a material with colour (F, 4): it is lit by the sun; alpha is the LiDAR's reflectivity."""
     light = 1.15 * np.maximum(0.0, normals @ SUN) + 0.42 + 0.20 * normals[:, 2]
-    colours = _srgb(np.clip(np.repeat(colour * light[:, None], 3, axis=0), 0.0, 1.0))
+    lit = _srgb(np.clip(colour[:, :3] * light[:, None], 0.0, 1.0))
+    colours = np.repeat(np.column_stack([lit, colour[:, 3]]), 3, axis=0)
     texel = np.stack([uv[..., 0], 1.0 - uv[..., 1]], axis=-1).reshape(-1, 2)
     upright = from_enu(corners.reshape(-1, 3)), from_enu(np.repeat(normals, 3, axis=0))
     rows = np.concatenate([*upright, texel, colours], axis=1).astype(np.float32)

@@ -126,10 +126,17 @@ class Simulator:
         A view that the next request overwrites; copy what is to be kept. Depth is along the optical axis; in a
         panorama, along that of the face of the cube round the walker (ahead, left, up, ...) that a pixel lies on.
         """
+        picture = self._picture(name)
+        return picture[..., :3] if picture.ndim == 3 else picture
+
+    def alpha(self, name: str) -> NDArray[np.uint8]:
+        """(H, W) the fourth channel of an RGB sensor: towns of ours keep the reflectivity for LiDARs there."""
+        return self._picture(name)[..., 3]
+
+    def _picture(self, name: str) -> NDArray[Any]:
         sensor = next(one for one in self.config.sensors if one.name == name)
         flat = np.frombuffer(self._shared, sensor.dtype, int(np.prod(sensor.shape)), self._offsets[name])
-        picture = flat.reshape(sensor.shape)
-        return picture[..., :3] if picture.ndim == 3 else picture
+        return flat.reshape(sensor.shape)
 
     def seed(self, seed: int) -> None:
         """Make what is random repeatable."""

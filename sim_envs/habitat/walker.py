@@ -1,0 +1,154 @@
+# SPDX-FileCopyrightText: The Mem4Nav stack developers
+# SPDX-License-Identifier: Apache-2.0
+"""An agent that follows written directions on foot: the driver of ``mem4nav.driving``, in steps and turns."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mem4nav.agent import Decision
+from mem4nav.driving.clauses import InstructionError
+from mem4nav.driving.config import DriverConfig, FollowerConfig
+from mem4nav.driving.crossing import wrapped
+from mem4nav.driving.driver import Driver, Phase
+from mem4nav.driving.follower import ahead_of
+from mem4nav.environment import Action, Observation
+from sim_envs.habitat.environment import HabitatObservation
+from sim_envs.habitat.frames import yaw_of
+
+WALKING = DriverConfig(
+    follower=FollowerConfig(half_width_m=0.45, nose_m=0.3, margin_m=0.3),
+    settle_s=0.0, longest_s=3600.0, blocked_s=6.0, stop_within_m=-0.6,
+)  # fmt: skip
+"""A driver's settings for somebody on foot, who is narrow and stops abreast of the goal, not before it."""
+_LOOK_NS = 100_000_000
+_AIM_M = 1.5
+_HALF_TURN_DEG = 7.6
+_STUCK_M = 0.05
+_NEAR_GROUND_M, _GROUND_WITHIN_M, _FEWEST = 7.0, 0.6, 50
+
+
+class Detects(Protocol):
+    """A detector of landmarks."""
+
+    classes: Sequence[str]
+
+    def __call__(self, returns: NDArray[np.float64]) -> Any:
+        """Boxes (``detection.sample.Boxes``) in base_link of (N, 4) returns whose ground is at z = 0."""
+        ...
+
+
+class Walker:
+    """Follows one instruction after another.
+
+    Its eyes are the returns and the pose of a ``HabitatObservation``; each look counts as a tenth of a second for the
+    driver, and what the driver would steer along is walked in the environment's steps and turns.
+
+    Args:
+        detect: finds landmarks.
+        turn_deg: of a turn of the environment.
+    """
+
+    def __init__(self, detect: Detects, turn_deg: float = 15.0) -> None:
+        self._detect, self._turn_deg = detect, turn_deg
+        self._restart(None, "")
+
+    def begin(self, instruction: str, first: Observation) -> None:
+        """Read the instruction; one that names what cannot be detected is given up at once."""
+        try:
+            self._restart(Driver(instruction, self._detect.classes, WALKING), "")
+        except InstructionError as error:
+            self._restart(None, str(error))
+
+    def forget(self) -> None:
+        """It remembers nothing between instructions."""
+
+    def act(self, observation: Observation) -> Decision:
+        """The next step or turn."""
+        assert isinstance(observation, HabitatObservation)
+        if self._driver is None:
+            return Decision(Action.STOP, self._reason, lost=True)
+        if observation.returns is not None:
+            self._look(self._driver, observation, observation.returns)
+        for _ in range(3):
+            if self._driver.is_over or len(self._driver.path):
+                break
+            if self._driver.phase is Phase.TURNING_ROUND and abs(turn := self._round(observation)) > _HALF_TURN_DEG:
+                return self._decide(Action.LEFT if turn > 0.0 else Action.RIGHT)
+            self._think(self._driver, observation)
+        if self._driver.is_over or not len(self._driver.path):
+            arrived = self._driver.phase is Phase.ARRIVED
+            return Decision(Action.STOP, self._driver.reason, float(arrived), lost=not arrived)
+        return self._walk(self._driver, observation)
+
+    def _restart(self, driver: Driver | None, reason: str) -> None:
+        self._driver, self._reason = driver, reason
+        self._stamp_ns = 0
+        self._cloud = np.zeros((0, 3))
+        self._way_out: deque[Action] = deque()
+        self._last: tuple[Action, NDArray[np.float64]] | None = None
+        self._side = 1
+
+    def _look(self, driver: Driver, observation: HabitatObservation, returns: NDArray[np.float64]) -> None:
+        T = observation.T_odom_base
+        driver.see(self._detect(returns - [0.0, 0.0, ground_height_m(returns), 0.0]), T)
+        self._cloud = returns[:, :3] @ T[:3, :3].T + T[:3, 3]
+        self._think(driver, observation)
+
+    def _think(self, driver: Driver, observation: HabitatObservation) -> None:
+        """The driver takes in the last cloud from where one stands now."""
+        self._stamp_ns += _LOOK_NS
+        T = observation.T_odom_base
+        if driver.phase is Phase.TURNING_ROUND and driver.street is not None:
+            # As near as turns of 15 degrees come counts as turned round.
+            yaw = driver.street.heading if abs(self._round(observation)) <= _HALF_TURN_DEG else yaw_of(T)
+            T = T.copy()
+            T[:2, 0] = np.cos(yaw), np.sin(yaw)
+        driver.update(self._stamp_ns, T, self._cloud)
+
+    def _round(self, observation: HabitatObservation) -> float:
+        """Degrees to the left that are missing when one turns round."""
+        assert self._driver is not None
+        street = self._driver.street
+        return 0.0 if street is None else float(np.degrees(wrapped(street.heading - yaw_of(observation.T_odom_base))))
+
+    def _walk(self, driver: Driver, observation: HabitatObservation) -> Decision:
+        position = observation.T_odom_base[:2, 3]
+        if self._is_stuck(position):
+            turn = Action.LEFT if self._side > 0 else Action.RIGHT
+            self._side = -self._side
+            self._way_out.extend([*[turn] * 4, *[Action.FORWARD] * 4])
+        if self._way_out:
+            return self._decide(self._way_out.popleft(), position)
+        ahead = ahead_of(driver.path, position)
+        beyond = np.flatnonzero(np.linalg.norm(ahead - position, axis=1) >= _AIM_M)
+        east, north = (ahead[beyond[0]] if len(beyond) else ahead[-1]) - position
+        turn = float(np.degrees(wrapped(np.arctan2(north, east) - yaw_of(observation.T_odom_base))))
+        if abs(turn) <= 0.5 * self._turn_deg + 0.1:
+            return self._decide(Action.FORWARD, position)
+        return self._decide(Action.LEFT if turn > 0.0 else Action.RIGHT, position)
+
+    def _is_stuck(self, position: NDArray[np.float64]) -> bool:
+        """Whether the last step forward led nowhere."""
+        return (
+            self._last is not None
+            and not self._way_out
+            and self._last[0] is Action.FORWARD
+            and float(np.linalg.norm(position - self._last[1])) < _STUCK_M
+        )
+
+    def _decide(self, action: Action, position: NDArray[np.float64] | None = None) -> Decision:
+        assert self._driver is not None
+        self._last = None if position is None else (action, position.copy())
+        return Decision(action, self._driver.directions.clause.text)
+
+
+def ground_height_m(returns: NDArray[np.float64]) -> float:
+    """Height of the ground near by in base_link: navmeshes lie up to a step above what one sees; 0 where few see it."""
+    near = (np.hypot(returns[:, 0], returns[:, 1]) < _NEAR_GROUND_M) & (np.abs(returns[:, 2]) < _GROUND_WITHIN_M)
+    return float(np.median(returns[near, 2])) if near.sum() >= _FEWEST else 0.0
