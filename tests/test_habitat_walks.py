@@ -15,16 +15,19 @@ import pytest
 
 pytest.importorskip("open3d")
 
+from mem4nav.cli.habitat_walks import LandmarkDetector
 from mem4nav.cli.main import main
 from mem4nav.environment import Action, Episode
 from sim_envs.city import make_city
 from sim_envs.habitat import HabitatConfig, HabitatError, SensorConfig, SensorKind, Simulator, WorkerDiedError
+from sim_envs.habitat.baselines import OracleAgent
 from sim_envs.habitat.environment import HabitatEnvironment, sensors
 from sim_envs.habitat.episodes import read_episodes
 from sim_envs.habitat.frames import upright_pose, yaw_of
 from sim_envs.habitat.interpreter import find_interpreter
 from sim_envs.habitat.panorama import PanoramaLidar
 from sim_envs.habitat.town_episodes import make_walkable_town, town_config
+from sim_envs.habitat.walker import Walker
 
 pytestmark = pytest.mark.habitat
 RGB = SensorConfig("rgb", SensorKind.RGB, 48, 64)
@@ -173,3 +176,50 @@ def test_the_random_agent_does_the_same_in_every_order(towns, tmp_path):
         assert main([*command, "--workers", workers, "--out", str(out), "--quiet"]) == 0
         runs.append((out / "scores.jsonl").read_text())
     assert runs[0] == runs[1]
+
+
+def test_a_worker_that_is_killed_on_the_way_costs_no_episode(towns, town, tmp_path, monkeypatch):
+    killed = []
+
+    class Deadly(OracleAgent):
+        def act(self, observation):
+            if observation.steps == 20 and not killed:
+                killed.append(self._environment.simulator.pid)
+                os.kill(killed[0], signal.SIGKILL)
+            return super().act(observation)
+
+    monkeypatch.setattr("mem4nav.cli.habitat_walks.OracleAgent", Deadly)
+    command = ["eval", "habitat", "--agent", "oracle", "--episodes", "2", "--scenes", str(towns), "--quiet"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert killed and (metrics["failed"], metrics["success"], metrics["restarts"]) == (0, 100.0, 1)
+
+
+def test_a_walker_goes_along_the_street_and_turns_when_it_is_told_to(town, episodes):
+    pytest.importorskip("torch")
+    lidar = PanoramaLidar()
+    with Simulator(HabitatConfig(town.scene.stage, sensors=sensors(lidar, 256, reflectivity=True))) as simulator:
+        environment = HabitatEnvironment(simulator, episodes, lidar=lidar, look_m=1.0)
+        walker = Walker(LandmarkDetector(lidar.height_m))
+        observation = environment.reset(Episode(episodes[0].id, "", ""))
+        walker.begin("Turn around. Stop at the bench.", observation)
+        headings = [observation.heading_deg]
+        for _ in range(40):
+            observation, _ = environment.step(walker.act(observation).action)
+            headings.append(observation.heading_deg)
+    assert abs((headings[12] - headings[0]) % 360.0 - 180.0) < 20.0
+    assert np.linalg.norm(environment.path[-1] - environment.path[0]) > 4.0
+
+
+def test_a_walker_gives_up_at_once_what_it_cannot_detect(simulator, episodes):
+    class Blind:
+        classes = ("bench",)
+
+        def __call__(self, returns):
+            raise AssertionError("nothing to look for")
+
+    walker = Walker(Blind())
+    first = HabitatEnvironment(simulator, episodes).reset(Episode(episodes[0].id, "", ""))
+    walker.begin("Turn left and stop at the lighthouse.", first)
+    decision = walker.act(first)
+    assert decision.action is Action.STOP and decision.lost and "lighthouse" in decision.clause
