@@ -66,14 +66,16 @@ def test_a_family_of_sensors_names_the_topics_and_the_node_reads_its_file():
     odometry = nodes_of("robot", config="ouster")["odometry"]
     assert odometry.remappings["points"] == "ouster/points" and odometry.remappings["imu"] == "ouster/imu"
     assert odometry.parameters["config"] == str(ROOT / "config" / "ouster.yaml")
-    assert "cameras" not in odometry.parameters
+    assert odometry.parameters["cameras"] == [""]
 
 
 def test_cameras_go_by_the_short_names_of_their_topics(tmp_path):
     file = tmp_path / "rig.yaml"
     file.write_text(yaml.safe_dump({"recording": {"image_topics": ["/cam/front/image_raw", "/cam/back/image_raw"]}}))
-    odometry = nodes_of("robot", config=file, cameras=True)["odometry"]
-    assert odometry.parameters["cameras"] == ["front", "back"]
+    nodes = nodes_of("robot", config=file, cameras=True)
+    odometry = nodes["odometry"]
+    assert odometry.parameters["cameras"] == nodes["detection"].parameters["cameras"] == ["front", "back"]
+    assert nodes["memory"].parameters["camera"] == "front"
     assert odometry.remappings["camera/front/image"] == "cam/front/image_raw"
     assert odometry.remappings["camera/front/camera_info"] == "cam/front/camera_info"
 

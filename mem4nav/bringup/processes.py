@@ -105,9 +105,10 @@ def _node(
 
 def _with_sensors(node: NodeProcess, rig: Rig) -> NodeProcess:
     own: dict[str, Any] = {"base_frame": rig.base_frame}
-    if rig.images:
-        own["cameras"] = list(rig.images)
-    own |= {"config": str(rig.config or ""), "livox": rig.livox}
+    if node.name == "memory":
+        own["camera"] = next(iter(rig.images), "")
+    else:
+        own |= {"config": str(rig.config or ""), "livox": rig.livox, "cameras": list(rig.images) or [""]}
     if node.name == "odometry":
         own["use_imu"] = bool(rig.imu)
     return replace(node, parameters=own | node.parameters, remappings=rig.remappings() | node.remappings)
