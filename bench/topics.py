@@ -51,6 +51,7 @@ TOPICS = (
     Topic("memory_fidelity", "Reversible tokens: what is read from them, and how exactly writes are undone", 1500),
     Topic("navigation", "Following written directions: real streets, and errands in the town", 1800),
     Topic("driving_city", "Written directions followed by driving, on perception alone", 5400),
+    Topic("habitat", "Habitat: towns walked by written directions", 14400, usual=False),
     Topic("ros_replay", "ROS 2: a city bag through player and odometry node", 1500),
     Topic("memory_ablation", "What each part of the memory earns a navigation agent", 14400, usual=False),
     Topic("soak", "An hour round a loop", 3600, usual=False),

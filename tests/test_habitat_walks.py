@@ -190,9 +190,10 @@ def test_a_worker_that_is_killed_on_the_way_costs_no_episode(towns, town, tmp_pa
 
     monkeypatch.setattr("mem4nav.cli.habitat_walks.OracleAgent", Deadly)
     command = ["eval", "habitat", "--agent", "oracle", "--episodes", "2", "--scenes", str(towns), "--quiet"]
-    assert main([*command, "--out", str(tmp_path)]) == 0
+    assert main([*command, "--pictures", "--out", str(tmp_path)]) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert killed and (metrics["failed"], metrics["success"], metrics["restarts"]) == (0, 100.0, 1)
+    assert len(list((tmp_path / "episodes").glob("*.png"))) == 2
 
 
 def test_a_walker_goes_along_the_street_and_turns_when_it_is_told_to(town, episodes):

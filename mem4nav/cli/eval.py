@@ -108,6 +108,8 @@ class Habitat:
     """Scenes that the episode file names, or where towns are kept (else in the cache)."""
     town: int = 0
     """Number of the first town."""
+    pictures: bool = False
+    """Each episode leaves a picture from above beside its file: the way asked for, the way gone, the goal."""
     seed: int = 0
     """Of what is random."""
     workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1

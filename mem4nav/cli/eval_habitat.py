@@ -42,7 +42,7 @@ def evaluate_habitat(options: Habitat, terminal: Terminal) -> None:
         raise UsageError(f"--workers {options.workers}: at least one process is needed")
     python = find_interpreter()
     wanted = _towns(options, python, terminal) if options.data is None else _own_file(options, options.data)
-    recipe = HabitatRecipe(python, options.agent, options.seed, str(options.out / "episodes"))
+    recipe = HabitatRecipe(python, options.agent, options.seed, str(options.out / "episodes"), options.pictures)
     found = {(file, episode.id): recipe.done(episode) for file, _, episode in wanted}
     left = [one for one in wanted if found[one[0], one[2].id] is None]
     jobs = jobs_of(left, _EPISODES_A_JOB)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from detection.sample import Boxes, Sample
 from mem4nav.agent import Agent
+from mem4nav.cli.habitat_pictures import topdown_png
 from mem4nav.environment import Episode
 from mem4nav.evaluation import Prediction, follow
 from sim_envs.habitat.baselines import OracleAgent, RandomAgent
@@ -28,7 +29,7 @@ from sim_envs.habitat.panorama import PanoramaLidar
 from sim_envs.habitat.town import is_town
 from sim_envs.habitat.walker import Walker
 from sim_envs.habitat.worker import Simulator
-from slam.files import write_text
+from slam.files import write_bytes, write_text
 
 log = logging.getLogger(__name__)
 
@@ -100,12 +101,14 @@ class HabitatRecipe:
         agent: "oracle", "random" or "modular".
         seed: of what is random.
         folder: gets one file an episode.
+        pictures: and one picture of each from above.
     """
 
     python: str
     agent: str
     seed: int
     folder: str
+    pictures: bool = False
 
     def build(self) -> Callable[[Job], list[Walked]]:
         """Walks jobs."""
@@ -142,6 +145,8 @@ class HabitatRecipe:
                 environment.simulator.restart()
                 continue
             row = {"agent": self.agent, "seed": self.seed, **asdict(walked)}
+            if self.pictures and environment.path:
+                write_bytes(self._path(episode).with_suffix(".png"), topdown_png(environment))
             write_text(self._path(episode), json.dumps(row) + "\n")
             return walked
         return Walked(Prediction(episode.id, error=f"Habitat died {_TRIES} times"), FAILED, _TRIES)
