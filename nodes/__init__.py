@@ -9,9 +9,9 @@ run by ``nodes.running.run`` until a signal.
 
 import sys
 
-from nodes.stopping import end_on_signals
+from nodes.stopping import end_while_loading
 
 # `python -m nodes.odometry` imports this before the module itself, whose imports take a second; so does the installed
 # command odometry_node. Whoever imports the package for anything else keeps the signals as they are.
 if sys.argv[0] == "-m" or sys.argv[0].endswith("_node"):
-    end_on_signals()
+    end_while_loading()

@@ -4,12 +4,22 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import threading
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def end_while_loading() -> None:
+    """While modules are loaded a signal ends the process on the spot.
+
+    Raised while a compiled module sets itself up, ``SystemExit`` would come out as an ``ImportError``.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, lambda *_: os._exit(0))
 
 
 def end_on_signals() -> None:
@@ -28,5 +38,5 @@ def stopped_by_signals() -> threading.Event:
 
 def _end(number: int, frame: FrameType | None) -> None:
     for other in _SIGNALS:
-        signal.signal(other, signal.SIG_IGN)
+        signal.signal(other, lambda *_: None)
     sys.exit(0)

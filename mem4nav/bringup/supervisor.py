@@ -176,6 +176,7 @@ _LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def _die_with_parent() -> None:
-    """No node is left running where the supervisor is killed."""
+    """No node is left running where the supervisor is killed, and none is deaf to SIGINT because a shell was."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
