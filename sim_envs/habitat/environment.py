@@ -30,7 +30,8 @@ class HabitatObservation(Observation):
 
     Attributes:
         T_odom_base: (4, 4) the foot of the walker; origin at the start, x east, y north: GPS and compass.
-        returns: (N, 4) LiDAR: x, y, z in base_link and intensity; None where nothing was looked at after this step.
+        returns: (N, 5) LiDAR: x, y, z in base_link, intensity and ring; None where nothing was looked at after this
+            step.
         collided: the step ended at something.
     """
 

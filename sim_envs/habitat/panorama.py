@@ -29,14 +29,14 @@ class PanoramaLidar:
     """
 
     height_m: float = 1.75
-    channels: int = 32
+    channels: int = 64
     columns: int = 1024
     fov_deg: tuple[float, float] = (-25.0, 15.0)
     max_range_m: float = 60.0
     min_range_m: float = 0.5
 
     def scan(self, depth: NDArray[np.float32], reflectivity: NDArray[np.uint8] | None = None) -> NDArray[np.float64]:
-        """(N, 4) x, y, z in base_link, metres, and intensity 0 to 1.
+        """(N, 5) x, y, z in base_link, metres, intensity 0 to 1, and number of the ring, lowest first.
 
         Args:
             depth: (H, W) as Habitat's panorama has it; 0 is no return.
@@ -49,10 +49,11 @@ class PanoramaLidar:
         distance = _along_rays(depth[grid], rays)
         hit = (distance >= self.min_range_m) & (distance <= self.max_range_m)
         points = rays[hit] * distance[hit][:, None] + [0.0, 0.0, self.height_m]
+        ring = np.broadcast_to(np.arange(len(rows))[::-1, None], hit.shape)[hit]
         if reflectivity is None:
-            return np.column_stack([points, np.full(len(points), _USUAL_INTENSITY)])
+            return np.column_stack([points, np.full(len(points), _USUAL_INTENSITY), ring])
         facing = self._facing(depth, rows, columns, rays, distance)[hit]
-        return np.column_stack([points, reflectivity[grid][hit] / 255.0 * (0.25 + 0.75 * facing)])
+        return np.column_stack([points, reflectivity[grid][hit] / 255.0 * (0.25 + 0.75 * facing), ring])
 
     def _facing(
         self, depth: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64],
