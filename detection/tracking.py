@@ -39,7 +39,8 @@ class TrackConfig:
         continue_score: surer than this they continue one.
         gate_m: a detection is at most so far from where a track is expected, beyond the doubt about that place.
         class_gate_m: the same for single classes.
-        apart: detections nearer than this share of the gate to a surer one of the same kind are the same thing.
+        apart: detections nearer than this share of the gate to a surer one of the same kind, or, of what stands still,
+            with their centre within its extent, are the same thing.
         top_speed: of what is not static, m/s: how far off 0 the velocity of a new track may be.
         class_top_speed: the same for single classes.
         acceleration: how the velocity of things changes, m/s^2 (one deviation).
@@ -200,9 +201,10 @@ class Tracker:
         """Without those that a surer one of the same kind nearly covers."""
         order = np.argsort(-boxes.score, kind="stable")
         boxes, kind = boxes.pick(order), self._kinds[boxes.label[order]]
-        away = np.linalg.norm(boxes.centre[:, None, :2] - boxes.centre[None, :, :2], axis=-1)
         reach = self.config.apart * self._of_class(self.config.class_gate_m, self.config.gate_m)[boxes.label]
-        same = (away < reach[:, None]) & (kind[:, None] == kind[None])
+        half = np.maximum(reach[:, None], self._half_extent(boxes.label, boxes.size[:, :2]))
+        away = _gates(boxes.centre[:, :2], boxes.yaw, half, boxes.centre[:, :2]).T
+        same = (away < 1.0) & (kind[:, None] == kind[None])
         keep = np.ones(len(boxes), bool)
         for number in range(len(boxes)):
             keep[number] = not (same[number, :number] & keep[:number]).any()
@@ -217,8 +219,9 @@ class Tracker:
         doubt = np.sqrt([one.spread[0, 0] for one in tracks])
         gate = self._of_class(self.config.class_gate_m, self.config.gate_m)[labels] + doubt
         place = np.array([one.mean[0] for one in tracks])
-        away = np.linalg.norm(place[:, None] - seen.centre[None, columns, :2], axis=-1)
-        cost = np.minimum(away / gate[:, None], 1.0)
+        half = gate[:, None] + self._half_extent(labels, np.array([one.rest[1:3] for one in tracks]))
+        yaw = np.array([one.yaw for one in tracks])
+        cost = np.minimum(_gates(place, yaw, half, seen.centre[columns, :2]), 1.0)
         cost[self._kinds[labels][:, None] != self._kinds[seen.label[columns]][None]] = 1.0
         for row, column in zip(*linear_sum_assignment(cost), strict=True):
             if cost[row, column] < 1.0:
@@ -249,8 +252,26 @@ class Tracker:
         here.sort(key=lambda one: one.identity)
         return joined_boxes([_box(one, seen) for one in here])
 
+    def _half_extent(self, labels: NDArray[np.int64], size: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(N, 2) half the length and width of what stands still, 0 of what moves.
+
+        A sign along a wall is seen in parts, and the centre of a part is anywhere on it.
+        """
+        static = np.array([name in self.config.static_classes for name in self.config.classes])
+        return np.where(static[labels][:, None], 0.5 * size, 0.0)
+
     def _of_class(self, special: dict[str, float], usual: float) -> NDArray[np.float64]:
         return np.array([special.get(name, usual) for name in self.config.classes])
+
+
+def _gates(
+    place: NDArray[np.floating], yaw: NDArray[np.floating], reach: NDArray[np.floating], other: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """(N, M) distances of (M, 2) places from N boxes at (N, 2), as shares of (N, 2) metres along and across each box."""
+    away = other[None].astype(np.float64) - place[:, None]
+    c, s = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
+    along, across = c * away[..., 0] + s * away[..., 1], c * away[..., 1] - s * away[..., 0]
+    return np.hypot(along / reach[:, :1], across / reach[:, 1:])
 
 
 def _measured(boxes: Boxes, number: int) -> NDArray[np.float64]:

@@ -233,3 +233,29 @@ def test_switches_are_counted_for_things_seen_long_enough():
     assert id_switches(one.stamps_ns, one.truths, swapped, least_s=3.0).objects == 0
     with pytest.raises(DetectionError, match="30 stamps"):
         id_switches(one.stamps_ns, one.truths[1:], swapped)
+
+
+def wall_of_signs(apart_m: float, width_m: float, slide_m: float, rng: np.random.Generator) -> list[Boxes]:
+    """Two signs along a wall (their width lies along y), each frame a detection of each, its centre anywhere on it."""
+    frames = []
+    for _ in range(60):
+        across = np.array([0.0, apart_m]) + rng.uniform(-slide_m, slide_m, 2)
+        centre = np.column_stack([np.full(2, 10.0), across, np.full(2, 3.0)])
+        frames.append(make_boxes(centre, [[0.1, width_m, 0.7]] * 2, [0.0, 0.0], [0, 0], score=[0.8, 0.7]))
+    return frames
+
+
+def identities_of(frames: list[Boxes]) -> set[int]:
+    tracker = Tracker(TrackConfig(classes=("shop sign",)))
+    told = [tracker.update(n * 100_000_000, found, np.eye(4)) for n, found in enumerate(frames, 1)]
+    return {int(one) for boxes in told for one in boxes.identity}
+
+
+def test_a_wide_sign_that_is_seen_in_parts_is_one_thing():
+    parts = wall_of_signs(apart_m=1.5, width_m=7.0, slide_m=1.5, rng=np.random.default_rng(0))
+    assert len(identities_of(parts)) == 1
+
+
+def test_two_signs_side_by_side_stay_two():
+    signs = wall_of_signs(apart_m=4.0, width_m=3.0, slide_m=0.3, rng=np.random.default_rng(0))
+    assert len(identities_of(signs)) == 2
