@@ -267,7 +267,7 @@ class Tracker:
 def _gates(
     place: NDArray[np.floating], yaw: NDArray[np.floating], reach: NDArray[np.floating], other: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """(N, M) distances of (M, 2) places from N boxes at (N, 2), as shares of (N, 2) metres along and across each box."""
+    """(N, M) distances of (M, 2) places from N boxes at (N, 2), as shares of (N, 2) metres along and across a box."""
     away = other[None].astype(np.float64) - place[:, None]
     c, s = np.cos(yaw)[:, None], np.sin(yaw)[:, None]
     along, across = c * away[..., 0] + s * away[..., 1], c * away[..., 1] - s * away[..., 0]
