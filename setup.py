@@ -32,7 +32,8 @@ EXTRAS = {
     "viz": ["viser>=1.0", "mcap>=1.2"],
     "ros": [f"ros-jazzy-{name}" for name in ROS_JAZZY],
     "gpu": ["cupy-cuda12x>=13"],
-    "habitat": ["habitat-lab>=0.3.3"],
+    # The simulator itself lives in an environment of its own: python -m sim_envs.habitat.setup.
+    "habitat": ["torch>=2.6", "open3d>=0.19", "libusb-package>=1.0.26"],
     "cluster": ["ray>=2.40"],
     "dev": [
         "pytest>=8", "setuptools>=70.1", "ruff>=0.9", "codespell>=2.3", "pyright[nodejs]>=1.1.400",
@@ -83,6 +84,7 @@ setup(
     package_data={
         "": ["*.css", "*.js", "*.html", "*.yaml", "*.json", "weights/*.safetensors", "py.typed"],
         "nodes.interfaces": ["generators.txt", "definitions/*/msg/*.msg"],
+        "sim_envs.habitat.setup": ["*.cpp"],
     },
     data_files=[(folder, files) for folder, files in DATA_FILES if files],
     install_requires=CORE,

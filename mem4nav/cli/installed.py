@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +66,7 @@ DDS = (
     "assert os.path.isfile(p[0]), 'no such file: ' + p[0]; print(p[0])"
 )
 LAUNCH = "import launch, launch_ros; print('ros2 launch mem4nav robot.launch.py')"
-HABITAT_HINT = "conda install -c conda-forge -c aihabitat habitat-sim, then set MEM4NAV_HABITAT_PYTHON"
+HABITAT_HINT = "python -m sim_envs.habitat.setup; or conda, and set MEM4NAV_HABITAT_PYTHON"
 
 PARTS = (
     _module("numpy", "arrays", ""),
@@ -101,10 +100,10 @@ def probe_all(workers: int = 2) -> list[Outcome]:
 
 
 def probe(part: Part) -> Outcome:
-    """Try one part with this Python; Habitat with the one that MEM4NAV_HABITAT_PYTHON names."""
+    """Try one part with this Python; Habitat with its own."""
     python = sys.executable
     if part.name == "Habitat":
-        python = os.environ.get("MEM4NAV_HABITAT_PYTHON") or python
+        python = _habitat_python() or python
     try:
         run = subprocess.run([python, "-c", part.probe], capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as err:
@@ -114,3 +113,13 @@ def probe(part: Part) -> Outcome:
     last = (run.stderr.strip().splitlines() or [f"ended with code {run.returncode}"])[-1]
     missing = last.startswith(("ModuleNotFoundError", "AssertionError: no CUDA device"))
     return Outcome(part, "missing" if missing else "broken", last[:120])
+
+
+def _habitat_python() -> str | None:
+    from sim_envs.errors import SimError
+    from sim_envs.habitat.interpreter import find_interpreter
+
+    try:
+        return str(find_interpreter())
+    except SimError:
+        return None
