@@ -21,7 +21,6 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from sensor_msgs.msg import CameraInfo, Image, PointCloud2
 from visualization_msgs.msg import MarkerArray
 
-from detection.errors import DetectionError
 from detection.inference import CITY_WEIGHTS, Detector
 from detection.live import LiveDetector, Seen
 from detection.overlays import draw_sheet
@@ -30,12 +29,11 @@ from nodes import boxes as box_messages
 from nodes import messages
 from nodes.diagnostics import Diagnostics, Trouble
 from nodes.inbox import Inbox
-from nodes.lifecycle import RefusableNode, brought_up
+from nodes.lifecycle import SensorNode, brought_up
 from nodes.messages import matrix
 from nodes.parameters import Parameter, declare
 from nodes.running import RefusedError, run
 from slam.config import load
-from slam.errors import SlamError
 from slam.io.live import LiveSensors
 from slam.measurements import Measurement, Scan
 from slam.replay_config import ReplayConfig
@@ -67,48 +65,23 @@ _UNPAIRED = 20
 _FAULTS = ("without", "does not", "not usable", "differs")
 
 
-class DetectionNode(RefusableNode):
+class DetectionNode(SensorNode):
     """Callbacks only enqueue; ``work`` computes in a thread of its own, on the newest scan."""
 
     def __init__(self, **options) -> None:
         super().__init__("detection", **options)
         declare(self, PARAMETERS)
         self._inbox, self._odom, self._lock = Inbox(), Inbox(), threading.Lock()
-        self._live: LiveDetector | None = None
-        self._poses, self._listening = Poses(), []
-        self._active, self._said, self._skipped, self._found, self._untracked = False, 0, 0, 0, 0
-        self._heard_s = self._began_s = time.monotonic()
+        self._live: LiveDetector | None
+        self._poses = Poses()
+        self._said, self._skipped, self._found, self._untracked = 0, 0, 0, 0
+        self._began_s = time.monotonic()
         self._looked_s = self._drawn_s = -math.inf
         self._device = ""
         self._last_was_empty = False
         self._diagnostics = Diagnostics(self, self._inbox, self._troubles, self._values)
 
     # the life cycle
-
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the configuration and the checkpoint, open topics."""
-        try:
-            self._live = self._made()
-        except (RefusedError, SlamError, DetectionError) as error:
-            self.refused = str(error)
-            self.get_logger().error(f"refused: {error}")
-            return TransitionCallbackReturn.FAILURE
-        self._advertise()
-        return super().on_configure(state)
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen."""
-        self._listen()
-        self._active, self._heard_s = True, time.monotonic()
-        self.get_logger().info(f"ready: on {self._device}")
-        return super().on_activate(state)
-
-    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Stop listening; what is known of the sensors stays."""
-        self._active = False
-        while self._listening:
-            self.destroy_subscription(self._listening.pop())
-        return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Forget all, and close the topics."""
@@ -156,12 +129,6 @@ class DetectionNode(RefusableNode):
         if wanted == "cuda" and not has:
             raise RefusedError("device is cuda, but PyTorch finds none: is its CPU build installed?")
         return "cuda" if has and wanted != "cpu" else "cpu"
-
-    def _cameras(self) -> list[str]:
-        return [name for name in self._value("cameras") if name]
-
-    def _value(self, name: str):
-        return self.get_parameter(name).value
 
     def _advertise(self) -> None:
         overridable = QoSOverridingOptions.with_default_policies()

@@ -1,18 +1,21 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""A lifecycle node that brings itself up: nobody else has to configure and activate it."""
+"""A lifecycle node that hears sensors and brings itself up: nobody else has to configure and activate it."""
 
 from __future__ import annotations
 
-from typing import TypeVar
+import time
+from typing import Any, TypeVar
 
-from rclpy.lifecycle import LifecycleNode, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 
+from detection.errors import DetectionError
 from nodes.running import RefusedError
+from slam.errors import SlamError
 
 
-class RefusableNode(LifecycleNode):
-    """Says why it cannot be configured.
+class SensorNode(LifecycleNode):
+    """Says why it cannot be configured, and listens while it is active.
 
     Attributes:
         refused: the reason, where there is one.
@@ -20,8 +23,61 @@ class RefusableNode(LifecycleNode):
 
     refused = ""
 
+    def __init__(self, name: str, **options) -> None:
+        super().__init__(name, **options)
+        self._live: Any = None
+        self._listening: list = []
+        self._active, self._heard_s = False, time.monotonic()
 
-AnyNode = TypeVar("AnyNode", bound=RefusableNode)
+    def _made(self) -> Any:
+        """What computes, by the parameters.
+
+        Raises:
+            RefusedError, SlamError, DetectionError: it cannot be had; the text says why.
+        """
+        raise NotImplementedError
+
+    def _advertise(self) -> None:
+        """Open topics and services."""
+        raise NotImplementedError
+
+    def _listen(self) -> None:
+        """Subscribe, and leave the subscriptions in ``_listening``."""
+        raise NotImplementedError
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Read the configuration, open topics and services."""
+        try:
+            self._live = self._made()
+        except (RefusedError, SlamError, DetectionError) as error:
+            self.refused = str(error)
+            self.get_logger().error(f"refused: {error}")
+            return TransitionCallbackReturn.FAILURE
+        self._advertise()
+        return super().on_configure(state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Listen."""
+        self._listen()
+        self._active, self._heard_s = True, time.monotonic()
+        self.get_logger().info("ready")
+        return super().on_activate(state)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop listening; what is known stays."""
+        self._active = False
+        while self._listening:
+            self.destroy_subscription(self._listening.pop())
+        return super().on_deactivate(state)
+
+    def _cameras(self) -> list[str]:
+        return [name for name in self._value("cameras") if name]
+
+    def _value(self, name: str):
+        return self.get_parameter(name).value
+
+
+AnyNode = TypeVar("AnyNode", bound=SensorNode)
 
 
 def brought_up(node: AnyNode) -> AnyNode:

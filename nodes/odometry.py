@@ -25,7 +25,7 @@ from std_srvs.srv import Trigger
 from nodes import messages
 from nodes.diagnostics import Diagnostics, Trouble
 from nodes.inbox import Inbox
-from nodes.lifecycle import RefusableNode, brought_up
+from nodes.lifecycle import SensorNode, brought_up
 from nodes.parameters import Parameter, declare
 from nodes.polling import PolledSubscription
 from nodes.running import RefusedError, run
@@ -64,49 +64,27 @@ _POLL_S, _IDLE_S = 0.01, 0.1
 _LONGEST_PERIOD_S = 0.1
 
 
-class OdometryNode(RefusableNode):
+class OdometryNode(SensorNode):
     """Callbacks only enqueue; ``work`` computes in a thread of its own."""
 
     def __init__(self, **options) -> None:
         super().__init__("odometry", **options)
         declare(self, PARAMETERS)
         self._inbox, self._lock = Inbox(), threading.Lock()
-        self._live: LiveOdometry | None = None
+        self._live: LiveOdometry | None
         self._last: ScanResult | None = None
         self._path: list = []
-        self._heard_s = self._mapped_s = time.monotonic()
-        self._active, self._said = False, 0
+        self._mapped_s, self._said = time.monotonic(), 0
         self._diagnostics = Diagnostics(self, self._inbox, self._troubles, self._values)
-        self._listening: list = []
         self._imu: PolledSubscription | None = None
+        self._serving: list = []
         self._arrived_s: dict[int, float] = {}
         self._period_s = _LONGEST_PERIOD_S
 
     # the life cycle
 
-    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Read the configuration, open topics and services."""
-        try:
-            self._live = self._made()
-        except RefusedError as error:
-            self.refused = str(error)
-            self.get_logger().error(f"refused: {error}")
-            return TransitionCallbackReturn.FAILURE
-        self._advertise()
-        return super().on_configure(state)
-
-    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Listen."""
-        self._listen()
-        self._active, self._heard_s = True, time.monotonic()
-        self.get_logger().info("ready")
-        return super().on_activate(state)
-
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; what is known stays."""
-        self._active = False
-        while self._listening:
-            self.destroy_subscription(self._listening.pop())
         with self._lock:
             if self._imu is not None:
                 self._imu.destroy()
@@ -114,9 +92,14 @@ class OdometryNode(RefusableNode):
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Forget all."""
+        """Forget all, and close topics and services."""
         with self._lock:
-            self._live, self._path = None, []
+            self._live, self._last, self._path, self._said = None, None, [], 0
+        for one in (self._odom, self._way, self._points, self._map, self._tf):
+            if one is not None:
+                self.destroy_publisher(one)
+        while self._serving:
+            self.destroy_service(self._serving.pop())
         return super().on_cleanup(state)
 
     def work(self, stopped: threading.Event) -> None:
@@ -156,9 +139,6 @@ class OdometryNode(RefusableNode):
         mapping = replace(settings.mapping, hold_out=0) if cameras else None
         return LiveOdometry(sensors, settings.odometry, mapping)
 
-    def _cameras(self) -> list[str]:
-        return [name for name in self._value("cameras") if name]
-
     def _advertise(self) -> None:
         overridable = QoSOverridingOptions.with_default_policies()
         self._odom = self.create_publisher(
@@ -174,7 +154,7 @@ class OdometryNode(RefusableNode):
             self.get_logger().warning("tf2_msgs is not installed: on without tf (python -m nodes.interfaces builds it)")
         self._tf = self.create_publisher(message, "/tf", 100, event_callbacks=_QUIET) if message is not None else None
         for name, do in (("save_map", self._save), ("load_map", self._load), ("reset", self._reset)):
-            self.create_service(Trigger, f"~/{name}", partial(self._serve, do))
+            self._serving.append(self.create_service(Trigger, f"~/{name}", partial(self._serve, do)))
 
     def _listen(self) -> None:
         live = self._live
@@ -359,9 +339,6 @@ class OdometryNode(RefusableNode):
             return {}
         events = [sentence for _, sentence in odometry.events[-3:]]
         return {"health": self._last.health.state.value, "segment": self._last.segment, "events": " | ".join(events)}
-
-    def _value(self, name: str):
-        return self.get_parameter(name).value
 
 
 def main(args=None) -> None:

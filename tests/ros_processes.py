@@ -19,6 +19,8 @@ pytest.importorskip("rclpy", reason="rclpy is not here: pip install 'mem4nav[ros
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
@@ -152,6 +154,15 @@ class Company:
             said = {one.status[0].message for one in heard}
             raise AssertionError(f"no diagnostic of {node} with {phrases}, but {said}") from None
         return found()[0]
+
+    def change(self, node: str, *transitions: int) -> None:
+        """Take a lifecycle node through transitions; each has to succeed."""
+        client = self.node.create_client(ChangeState, f"{node}/change_state")
+        self.until(client.service_is_ready, f"the life cycle of {node}")
+        for transition in transitions:
+            future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+            self.until(future.done, f"an answer of {node}")
+            assert future.result().success, f"{node}: transition {transition} failed"
 
     def ask(self, service: str) -> Trigger.Response:
         """The answer of a service that takes nothing."""

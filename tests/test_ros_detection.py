@@ -20,7 +20,6 @@ pytest.importorskip(
 )
 
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import Image, PointCloud2
 from vision_msgs.msg import Detection3DArray
 from visualization_msgs.msg import Marker, MarkerArray
@@ -115,24 +114,15 @@ def test_a_detector_that_is_killed_starts_again_in_the_middle(bag, company):
 def test_a_detector_can_be_put_to_sleep_woken_and_configured_anew(bag, company):
     found = company.hear(Detection3DArray, "detections")
     node = detection(company)
-    client = company.node.create_client(ChangeState, "detection/change_state")
-    company.until(client.service_is_ready, "the life cycle's service")
-
-    def change(*transitions: int) -> None:
-        for transition in transitions:
-            future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
-            company.until(future.done, "an answer")
-            assert future.result().success, node.said
-
     play(company, bag, rate=0.5, loop=True)
     company.until(lambda: len(found) > 2, "detections")
-    change(Transition.TRANSITION_DEACTIVATE)
+    company.change("detection", Transition.TRANSITION_DEACTIVATE)
     company.until_diagnosed("detection", "not active")
     known = len(found)
-    change(Transition.TRANSITION_ACTIVATE)
+    company.change("detection", Transition.TRANSITION_ACTIVATE)
     company.until(lambda: len(found) > known + 2, "detections after a nap")
-    change(Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
-    change(Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
+    company.change("detection", Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
+    company.change("detection", Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
     assert node.stopped(signal.SIGINT) == 0
 
 

@@ -16,6 +16,7 @@ pytest.importorskip("open3d")
 pytest.importorskip("rclpy", reason="rclpy is not here: pip install 'mem4nav[ros]'", exc_type=ImportError)
 
 from geometry_msgs.msg import PoseWithCovarianceStamped
+from lifecycle_msgs.msg import Transition
 from nav_msgs.msg import Odometry
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Imu, PointCloud2
@@ -93,6 +94,25 @@ def test_a_bag_in_a_loop_makes_the_odometry_begin_anew(bag, company):
     play(company, bag, rate=4.0, loop=True)
     company.until_diagnosed("odometry", "the clock went back 1 times: begun anew")
     company.until(lambda: len(odom) > 60, "poses of the second round")
+
+
+def test_an_odometry_can_be_put_to_sleep_woken_and_configured_anew(bag, company):
+    odom = company.hear(Odometry, "odom")
+    node = odometry(company)
+    play(company, bag, loop=True)
+    company.until(lambda: len(odom) > 5, "poses")
+    company.change("odometry", Transition.TRANSITION_DEACTIVATE)
+    company.until_diagnosed("odometry", "not active")
+    known = len(odom)
+    company.change("odometry", Transition.TRANSITION_ACTIVATE)
+    company.until(lambda: len(odom) > known + 5, "poses after a nap")
+    company.change("odometry", Transition.TRANSITION_DEACTIVATE, Transition.TRANSITION_CLEANUP)
+    company.change("odometry", Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE)
+    known = len(odom)
+    company.until(lambda: len(odom) > known + 5, "poses once it was configured anew")
+    company.until(lambda: company.node.count_publishers("odom") == 1, "one publisher")
+    assert company.ask("odometry/reset").success
+    assert node.stopped(signal.SIGINT) == 0
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
