@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
-from sensor_msgs.msg import CameraInfo, Image, PointCloud2
+from sensor_msgs.msg import CameraInfo, Image
 from visualization_msgs.msg import MarkerArray
 
 from detection.inference import CITY_WEIGHTS, Detector
@@ -71,7 +71,7 @@ class DetectionNode(SensorNode):
     def __init__(self, **options) -> None:
         super().__init__("detection", **options)
         declare(self, PARAMETERS)
-        self._inbox, self._odom, self._lock = Inbox(), Inbox(), threading.Lock()
+        self._odom, self._lock = Inbox(), threading.Lock()
         self._live: LiveDetector | None
         self._poses = Poses()
         self._said, self._skipped, self._found, self._untracked = 0, 0, 0, 0
@@ -107,8 +107,7 @@ class DetectionNode(SensorNode):
         file, precision = self._value("config"), self._value("precision")
         if precision not in ("float32", "bfloat16"):
             raise RefusedError(f"precision is {precision!r}: it is float32 or bfloat16")
-        if self._value("livox") and messages.livox() is None:
-            raise RefusedError("livox is set, but livox_ros_driver2's messages are not installed")
+        self._points_kind()
         self._device = self._chosen_device()
         if threads := self._value("threads"):
             torch.set_num_threads(threads)
@@ -143,8 +142,7 @@ class DetectionNode(SensorNode):
 
     def _listen(self) -> None:
         livox = self._value("livox")
-        kind = messages.livox() if livox else PointCloud2
-        self._on(kind, "points", lambda s, data: s.points(data, livox), 1)
+        self._on(self._points_kind(), "points", lambda s, data: s.points(data, livox), 1)
         for name in self._cameras():
             self._on(Image, f"camera/{name}/image", lambda s, data, n=name: s.image(n, data), 2)
             self._on(CameraInfo, f"camera/{name}/camera_info", lambda s, data, n=name: s.camera_info(n, data) or [], 1)
@@ -154,21 +152,6 @@ class DetectionNode(SensorNode):
         if self._value("track"):
             quality = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
             self._listening.append(self.create_subscription(Odometry, "odom", self._enqueue_pose, quality))
-
-    def _on(
-        self, kind, topic: str, decode: Callable[[LiveSensors, bytes], list[Measurement]], most: int, quality=None
-    ) -> None:
-        quality = quality or QoSProfile(depth=most, reliability=ReliabilityPolicy.BEST_EFFORT)
-        overridable = QoSOverridingOptions.with_default_policies()
-
-        def enqueue(data: bytes) -> None:
-            if topic == "points":
-                self._heard_s = time.monotonic()
-            self._inbox.put(topic, lambda: self._take(lambda sensors: decode(sensors, data)), most)
-
-        self._listening.append(
-            self.create_subscription(kind, topic, enqueue, quality, raw=True, qos_overriding_options=overridable)
-        )
 
     # what is computed
 
@@ -224,9 +207,8 @@ class DetectionNode(SensorNode):
         self._odom.put("odom", lambda: self._take_pose(message), 50)
 
     def _take_pose(self, message: Odometry) -> None:
-        stamp = message.header.stamp
         try:
-            self._poses.add(stamp.sec * 1_000_000_000 + stamp.nanosec, matrix(message.pose.pose))
+            self._poses.add(messages.stamp_ns(message.header), matrix(message.pose.pose))
         except ValueError as error:
             self.get_logger().warning(f"odom left out: {error}", throttle_duration_sec=5.0)
 

@@ -29,9 +29,8 @@ def launched(setup: str) -> LaunchDescription:
 
 
 def _declared(name: str, one: Argument) -> DeclareLaunchArgument:
-    default = str(one.default).lower() if isinstance(one.default, bool) else str(one.default)
     return DeclareLaunchArgument(
-        name, default_value=default, description=one.description, choices=list(one.choices) or None
+        name, default_value=one.written, description=one.description, choices=list(one.choices) or None
     )
 
 

@@ -5,13 +5,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from sensor_msgs.msg import PointCloud2
 
 from detection.errors import DetectionError
+from nodes import messages
+from nodes.inbox import Inbox
 from nodes.running import RefusedError
 from slam.errors import SlamError
+from slam.io.live import LiveSensors
+from slam.measurements import Measurement
+
+Decode = Callable[[LiveSensors, bytes], list[Measurement]]
 
 
 class SensorNode(LifecycleNode):
@@ -26,6 +36,7 @@ class SensorNode(LifecycleNode):
     def __init__(self, name: str, **options) -> None:
         super().__init__(name, **options)
         self._live: Any = None
+        self._inbox = Inbox()
         self._listening: list = []
         self._active, self._heard_s = False, time.monotonic()
 
@@ -43,6 +54,39 @@ class SensorNode(LifecycleNode):
 
     def _listen(self) -> None:
         """Subscribe, and leave the subscriptions in ``_listening``."""
+        raise NotImplementedError
+
+    def _points_kind(self) -> type:
+        """Of the messages with points.
+
+        Raises:
+            RefusedError: it is Livox's own, which is not installed.
+        """
+        kind = messages.livox() if self._value("livox") else PointCloud2
+        if kind is None:
+            raise RefusedError("livox is set, but livox_ros_driver2's messages are not installed")
+        return kind
+
+    def _on(self, kind: type, topic: str, decode: Decode, most: int, quality: QoSProfile | None = None) -> None:
+        """Enqueue a topic's messages, of which at most so many wait."""
+
+        def enqueue(data: bytes) -> None:
+            if topic == "points":
+                self._note_scan(data)
+            self._inbox.put(topic, lambda: self._take(lambda sensors: decode(sensors, data)), most)
+
+        quality = quality or QoSProfile(depth=most, reliability=ReliabilityPolicy.BEST_EFFORT)
+        overridable = QoSOverridingOptions.with_default_policies()
+        self._listening.append(
+            self.create_subscription(kind, topic, enqueue, quality, raw=True, qos_overriding_options=overridable)
+        )
+
+    def _note_scan(self, data: bytes) -> None:
+        """A scan came, serialised."""
+        self._heard_s = time.monotonic()
+
+    def _take(self, decode: Callable[[LiveSensors], list[Measurement]]) -> None:
+        """Do what is to be done with what a message holds."""
         raise NotImplementedError
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:

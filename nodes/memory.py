@@ -37,7 +37,7 @@ from nodes.boxes import boxes_of, detection_array
 from nodes.diagnostics import Diagnostics, Trouble
 from nodes.inbox import Inbox
 from nodes.memory_markers import markers
-from nodes.messages import matrix
+from nodes.messages import matrix, stamp_ns
 from nodes.parameters import Parameter, declare
 from nodes.running import RefusedError, run
 from slam.errors import SlamError
@@ -161,13 +161,13 @@ class MemoryNode(Node):
             self._left_out["odom"] += 1
             return False
         self._last = message
-        return self._observer.move(_stamp_ns(message.header), T)
+        return self._observer.move(stamp_ns(message.header), T)
 
     def _take_detections(self, message) -> None:
         if self._is_in("detections", message.header, "base_frame"):
             boxes, left_out = boxes_of(message, self._value("classes"))
             self._left_out["detections"] += left_out
-            self._observer.see(_stamp_ns(message.header), boxes)
+            self._observer.see(stamp_ns(message.header), boxes)
 
     def _take_picture(self, data: bytes) -> None:
         try:
@@ -271,10 +271,6 @@ class MemoryNode(Node):
             "observations": len(memory), "places": len(memory.graph), "ways": len(memory.graph.edges),
             "folder": self._kept.folder or "RAM",
         }  # fmt: skip
-
-
-def _stamp_ns(header: Header) -> int:
-    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
 def main(args=None) -> None:

@@ -26,6 +26,11 @@ def header(stamp_ns: int, frame: str) -> Header:
     return made
 
 
+def stamp_ns(header: Header) -> int:
+    """The stamp of a header in nanoseconds."""
+    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
+
+
 def pose(T: NDArray[np.float64]) -> Pose:
     """A (4, 4) transform as a pose."""
     made = Pose()

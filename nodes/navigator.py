@@ -26,9 +26,10 @@ from mem4nav.driving.config import DriverConfig, FollowerConfig
 from mem4nav.driving.driver import Driver
 from mem4nav.driving.follower import STAND, Command
 from mem4nav.driving.poses import Poses
+from nodes.boxes import detection_array
 from nodes.diagnostics import Diagnostics, Trouble
 from nodes.inbox import Inbox
-from nodes.messages import matrix
+from nodes.messages import matrix, stamp_ns
 from nodes.parameters import Parameter, declare
 from nodes.running import run
 from slam.io.pointcloud2 import parse_pointcloud2
@@ -94,12 +95,10 @@ class Navigator(Node):
         on(PointCloud2, "points_registered", self._take_scan, raw=True)
         on(String, "instruction", self._take_instruction, quality=QoSProfile(depth=1))
         on(Empty, "cancel", self._cancel, quality=QoSProfile(depth=1))
-        try:
-            from vision_msgs.msg import Detection3DArray
-        except ImportError:
+        if (kind := detection_array()) is not None:
+            on(kind, "detections", self._take_detections)
+        else:
             self.get_logger().warning("vision_msgs is not installed: no landmark can be seen")
-            return
-        on(Detection3DArray, "detections", self._take_detections)
 
     def _take_instruction(self, message: String) -> None:
         follower = FollowerConfig(
@@ -122,7 +121,7 @@ class Navigator(Node):
             T = matrix(message.pose.pose)
         except ValueError as error:
             return self.get_logger().warning(f"odom left out: {error}", throttle_duration_sec=5.0)
-        if not self._poses.add(_stamp_ns(message.header), T) and self._driver is not None:
+        if not self._poses.add(stamp_ns(message.header), T) and self._driver is not None:
             self._driver, self._refused = None, "the clock jumped back: give the instruction again"
             self._tell()
 
@@ -140,7 +139,7 @@ class Navigator(Node):
                 self._tell()
 
     def _take_detections(self, message) -> None:
-        T = self._poses.at(_stamp_ns(message.header), _SAME_SCAN_NS)
+        T = self._poses.at(stamp_ns(message.header), _SAME_SCAN_NS)
         classes = self._value("classes")
         found = [
             (one.bbox.center.position, one.results[0].hypothesis)
@@ -201,10 +200,6 @@ def _twist(command: Command) -> Twist:
     message = Twist()
     message.linear.x, message.angular.z = command.speed, command.turn_rate
     return message
-
-
-def _stamp_ns(header) -> int:
-    return header.stamp.sec * 1_000_000_000 + header.stamp.nanosec
 
 
 def main(args=None) -> None:

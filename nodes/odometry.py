@@ -24,7 +24,6 @@ from std_srvs.srv import Trigger
 
 from nodes import messages
 from nodes.diagnostics import Diagnostics, Trouble
-from nodes.inbox import Inbox
 from nodes.lifecycle import SensorNode, brought_up
 from nodes.parameters import Parameter, declare
 from nodes.polling import PolledSubscription
@@ -70,7 +69,7 @@ class OdometryNode(SensorNode):
     def __init__(self, **options) -> None:
         super().__init__("odometry", **options)
         declare(self, PARAMETERS)
-        self._inbox, self._lock = Inbox(), threading.Lock()
+        self._lock = threading.Lock()
         self._live: LiveOdometry | None
         self._last: ScanResult | None = None
         self._path: list = []
@@ -129,8 +128,7 @@ class OdometryNode(SensorNode):
             raise RefusedError(f"config: {error}") from None
         if self._value("save_on_exit") and not self._value("map_folder"):
             raise RefusedError("save_on_exit is set, but map_folder is not: there is nowhere to store the map")
-        if self._value("livox") and messages.livox() is None:
-            raise RefusedError("livox is set, but livox_ros_driver2's messages are not installed")
+        self._points_kind()
         cameras = self._cameras()
         sensors = LiveSensors(
             settings.recording, cameras, use_imu=self._value("use_imu"), wait_for_tf=messages.tf_message() is not None
@@ -160,9 +158,7 @@ class OdometryNode(SensorNode):
         live = self._live
         assert live is not None
         livox = self._value("livox")
-        self._on(
-            messages.livox() if livox else PointCloud2, "points", lambda s, data: s.points(data, livox), _SCANS_WAITING
-        )
+        self._on(self._points_kind(), "points", lambda s, data: s.points(data, livox), _SCANS_WAITING)
         if self._value("use_imu"):
             quality = QoSProfile(depth=_IMU_WAITING, reliability=ReliabilityPolicy.BEST_EFFORT)
             self._imu = PolledSubscription(self, Imu, "imu", quality)
@@ -176,21 +172,6 @@ class OdometryNode(SensorNode):
             self.create_subscription(PoseWithCovarianceStamped, "/initialpose", self._place, QoSProfile(depth=1))
         )
 
-    def _on(
-        self, kind, topic: str, decode: Callable[[LiveSensors, bytes], list[Measurement]], most: int, quality=None
-    ) -> None:
-        quality = quality or QoSProfile(depth=most, reliability=ReliabilityPolicy.BEST_EFFORT)
-        overridable = QoSOverridingOptions.with_default_policies()
-
-        def enqueue(data: bytes) -> None:
-            if topic == "points":
-                self._note_scan(data)
-            self._inbox.put(topic, lambda: self._take(lambda sensors: decode(sensors, data)), most)
-
-        self._listening.append(
-            self.create_subscription(kind, topic, enqueue, quality, raw=True, qos_overriding_options=overridable)
-        )
-
     def _see(self, camera: str, sensors: LiveSensors, data: bytes) -> list[Measurement]:
         """A picture, if the map is through with the one before: no pose waits behind a queue of pictures."""
         assert self._live is not None
@@ -201,7 +182,7 @@ class OdometryNode(SensorNode):
 
     def _note_scan(self, data: bytes) -> None:
         """A scan is answered once the IMU has passed its end."""
-        self._heard_s = time.monotonic()
+        super()._note_scan(data)
         self._arrived_s[parse_stamp(data, False)[0]] = self._heard_s
         if len(self._arrived_s) > LONGEST_WAIT:
             self._arrived_s.pop(next(iter(self._arrived_s)), None)

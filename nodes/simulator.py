@@ -17,6 +17,7 @@ from rclpy.qos_overriding_options import QoSOverridingOptions
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 
+from nodes.messages import tf_message
 from nodes.parameters import Parameter, declare
 from nodes.running import run
 from sim_envs.city import DriveConfig, LidarConfig, make_city
@@ -88,12 +89,11 @@ class Simulator(Node):
 
     def _announce(self) -> None:
         """Where the sensors sit; without tf2_msgs everybody takes the rig's own calibration from a file."""
-        try:
-            from tf2_msgs.msg import TFMessage
-        except ImportError:
+        message = tf_message()
+        if message is None:
             self.get_logger().warning("tf2_msgs is not installed: no tf_static; python -m nodes.interfaces builds it")
             return
-        self._outputs["tf_static"] = self.create_publisher(TFMessage, "/tf_static", _LATCHED)
+        self._outputs["tf_static"] = self.create_publisher(message, "/tf_static", _LATCHED)
         transforms = self._ros.static_transforms(self.drive.stamp_ns, self.drive.calibration)
         self._outputs["tf_static"].publish(transforms)
 

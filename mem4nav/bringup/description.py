@@ -34,6 +34,11 @@ class Argument:
     default: Any = ""
     choices: tuple[str, ...] = ()
 
+    @property
+    def written(self) -> str:
+        """The default as it would be given."""
+        return str(self.default).lower() if isinstance(self.default, bool) else str(self.default)
+
     def read(self, name: str, given: object) -> Value:
         """What was given, in the argument's type.
 

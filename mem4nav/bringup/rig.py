@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mem4nav.errors import UsageError
@@ -68,7 +68,7 @@ def read_rig(config: str = "", bag: str = "", cameras: bool = False) -> Rig:
     if cameras and not rig.images:
         where = bag or "recording.image_topics"
         raise UsageError(f"cameras:=true, but {where} names no topic with pictures (sensor_msgs/Image)")
-    return rig if cameras else Rig(rig.config, rig.points, rig.imu, {}, rig.livox, rig.base_frame)
+    return rig if cameras else replace(rig, images={})
 
 
 def config_file(name: str) -> Path | None:

@@ -68,8 +68,7 @@ def _list_arguments(bringup: Bringup, setup: str, terminal: Terminal) -> None:
         table.add_column(column, header_style="bold", overflow="fold", style="dim" if column == "default" else "")
     for name, one in bringup.arguments_of(setup).items():
         choices = f": {', '.join(one.choices)}" if one.choices else ""
-        default = str(one.default).lower() if isinstance(one.default, bool) else str(one.default)
-        table.add_row(f"{name}:=", default, f"{one.description}{choices}")
+        table.add_row(f"{name}:=", one.written, f"{one.description}{choices}")
     terminal.say(f"{setup}: {bringup.setups[setup].description}")
     terminal.out.print(table)
 
