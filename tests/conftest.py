@@ -1,9 +1,37 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""One thread a library, set before numpy and numba are imported: two threads on two busy cores are slower than one."""
+"""One thread a library, set before numpy and numba are imported: two threads on two busy cores are slower than one.
+
+And what tests of nodes share; imported when it is asked for, so that nothing here needs ROS.
+"""
 
 import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture
+def company(tmp_path: Path):
+    """Nodes as processes, and a node in this process that hears and talks to them."""
+    from ros_processes import Company
+
+    with Company(tmp_path) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def town_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four seconds of the small town: LiDAR, IMU, tf and truth."""
+    from city_worlds import SHORT, small_town
+    from sim_envs.city import simulate_drive
+    from sim_envs.city.bag import write_bag
+
+    path = tmp_path_factory.mktemp("bags") / "town"
+    write_bag(simulate_drive(small_town(), replace(SHORT, duration_s=4.0)), path)
+    return path

@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -18,30 +16,14 @@ pytest.importorskip("tf2_msgs.msg", reason="tf2_msgs is not here: python -m node
 from nav_msgs.msg import Odometry
 from tf2_msgs.msg import TFMessage
 
-from city_worlds import SHORT, small_town
-from ros_processes import PATIENCE_S, Company, Up
-from sim_envs.city import simulate_drive
-from sim_envs.city.bag import write_bag
+from ros_processes import PATIENCE_S, Up
 
 pytestmark = pytest.mark.ros
 
 
-@pytest.fixture(scope="module")
-def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("bags") / "town"
-    write_bag(simulate_drive(small_town(), replace(SHORT, duration_s=4.0)), path)
-    return path
-
-
-@pytest.fixture
-def company(tmp_path: Path):
-    with Company(tmp_path) as started:
-        yield started
-
-
-def test_a_replay_goes_on_after_any_of_its_nodes_is_killed_and_ends_with_one_signal(bag, company, tmp_path):
+def test_a_replay_goes_on_after_any_of_its_nodes_is_killed_and_ends_with_one_signal(town_bag, company, tmp_path):
     tf = company.hear(TFMessage, "/tf")
-    with Up(tmp_path / "up.log", "replay", f"bag:={bag}", "loop:=true") as up:
+    with Up(tmp_path / "up.log", "replay", f"bag:={town_bag}", "loop:=true") as up:
         company.until(lambda: len(tf) > 5, f"transforms; {up.said}")
         for name in ("odometry", "bag_player"):
             others = {other: pid for other, pid in up.children().items() if other != name}
@@ -55,18 +37,18 @@ def test_a_replay_goes_on_after_any_of_its_nodes_is_killed_and_ends_with_one_sig
     assert not up.children()
 
 
-def test_two_replays_run_side_by_side_in_namespaces(bag, company, tmp_path):
+def test_two_replays_run_side_by_side_in_namespaces(town_bag, company, tmp_path):
     left, right = company.hear(Odometry, "/left/odom"), company.hear(Odometry, "/right/odom")
     tf = company.hear(TFMessage, "/left/tf")
     with (
-        Up(tmp_path / "left.log", "replay", f"bag:={bag}", "namespace:=left") as one,
-        Up(tmp_path / "right.log", "replay", f"bag:={bag}", "namespace:=right") as other,
+        Up(tmp_path / "left.log", "replay", f"bag:={town_bag}", "namespace:=left") as one,
+        Up(tmp_path / "right.log", "replay", f"bag:={town_bag}", "namespace:=right") as other,
     ):
         company.until(lambda: len(left) > 10 and len(right) > 10 and tf, f"poses; {one.said} {other.said}")
 
 
-def test_a_node_that_refuses_ends_all_with_its_reason(bag, company, tmp_path):
-    with Up(tmp_path / "up.log", "replay", f"bag:={bag}", "save_map:=true") as up:
+def test_a_node_that_refuses_ends_all_with_its_reason(town_bag, company, tmp_path):
+    with Up(tmp_path / "up.log", "replay", f"bag:={town_bag}", "save_map:=true") as up:
         assert up.process.wait(PATIENCE_S) == 2
     assert "map_folder is not" in up.said and "Traceback" not in up.said
     assert not up.children()

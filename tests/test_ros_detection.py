@@ -43,12 +43,6 @@ def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def company(tmp_path: Path):
-    with Company(tmp_path) as started:
-        yield started
-
-
 def detection(company: Company, **parameters):
     node = company.start("detection", remap=AS_RECORDED, device="cpu", **CAREFUL, **parameters)
     node.until_said("ready")

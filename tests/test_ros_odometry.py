@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import signal
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,29 +21,13 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Imu, PointCloud2
 from std_msgs.msg import Header
 
-from city_worlds import SHORT, small_town
 from nodes.messages import cloud, matrix, pose
 from ros_processes import Company, stamps
-from sim_envs.city import simulate_drive
-from sim_envs.city.bag import write_bag
 from slam.io.opening import open_recording
 from slam.replay import replay
 
 pytestmark = pytest.mark.ros
 RELIABLE = {f"qos_overrides./{topic}.subscription.reliability": "reliable" for topic in ("points", "imu")}
-
-
-@pytest.fixture(scope="module")
-def bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("bags") / "town"
-    write_bag(simulate_drive(small_town(), replace(SHORT, duration_s=4.0)), path)
-    return path
-
-
-@pytest.fixture
-def company(tmp_path: Path):
-    with Company(tmp_path) as started:
-        yield started
 
 
 def odometry(company: Company, **parameters):
@@ -59,11 +42,11 @@ def play(company: Company, bag: Path, **parameters):
     return company.start("bag_player", bag=bag, wait_for="[/points, /imu, /tf_static]", **parameters)
 
 
-def test_a_bag_played_gives_every_pose_of_its_replay(bag, company, tmp_path):
-    expected = replay(open_recording(bag), use_camera=False).results
+def test_a_bag_played_gives_every_pose_of_its_replay(town_bag, company, tmp_path):
+    expected = replay(open_recording(town_bag), use_camera=False).results
     odom = company.hear(Odometry, "odom")
     node = odometry(company)
-    player = play(company, bag)
+    player = play(company, town_bag)
     company.until(lambda: len(odom) >= len(expected) - 1, "a pose of every scan")
     found = {stamp: matrix(one.pose.pose) for stamp, one in zip(stamps(odom), odom, strict=True)}
     for result in expected[:-1]:
@@ -74,11 +57,11 @@ def test_a_bag_played_gives_every_pose_of_its_replay(bag, company, tmp_path):
     assert player.stopped(signal.SIGTERM, signal.SIGTERM) == 0
 
 
-def test_transforms_say_what_odom_says(bag, company):
+def test_transforms_say_what_odom_says(town_bag, company):
     TFMessage = pytest.importorskip("tf2_msgs.msg", exc_type=ImportError).TFMessage
     odom, tf = company.hear(Odometry, "odom"), company.hear(TFMessage, "/tf")
     odometry(company, publish_map_tf=True)
-    play(company, bag, rate=4.0)
+    play(company, town_bag, rate=4.0)
     company.until(lambda: len(odom) > 20 and len(tf) > 20, "poses and transforms")
     poses = dict(zip(stamps(odom), odom, strict=True))
     both = [one for message in tf for one in message.transforms]
@@ -88,18 +71,18 @@ def test_transforms_say_what_odom_says(bag, company):
     assert (moved.transform.translation.x, moved.transform.translation.y) == (position.x, position.y)
 
 
-def test_a_bag_in_a_loop_makes_the_odometry_begin_anew(bag, company):
+def test_a_bag_in_a_loop_makes_the_odometry_begin_anew(town_bag, company):
     odom = company.hear(Odometry, "odom")
     odometry(company)
-    play(company, bag, rate=4.0, loop=True)
+    play(company, town_bag, rate=4.0, loop=True)
     company.until_diagnosed("odometry", "the clock went back 1 times: begun anew")
     company.until(lambda: len(odom) > 60, "poses of the second round")
 
 
-def test_an_odometry_can_be_put_to_sleep_woken_and_configured_anew(bag, company):
+def test_an_odometry_can_be_put_to_sleep_woken_and_configured_anew(town_bag, company):
     odom = company.hear(Odometry, "odom")
     node = odometry(company)
-    play(company, bag, loop=True)
+    play(company, town_bag, loop=True)
     company.until(lambda: len(odom) > 5, "poses")
     company.change("odometry", Transition.TRANSITION_DEACTIVATE)
     company.until_diagnosed("odometry", "not active")
@@ -142,11 +125,11 @@ def test_what_cannot_be_is_refused_with_a_reason(company, name, parameters, reas
     assert reason in node.said and "Traceback" not in node.said
 
 
-def test_the_map_is_stored_when_told_and_on_the_way_out_and_can_be_gone_on_in(bag, company, tmp_path):
+def test_the_map_is_stored_when_told_and_on_the_way_out_and_can_be_gone_on_in(town_bag, company, tmp_path):
     odom = company.hear(Odometry, "odom")
     node = odometry(company, map_folder=tmp_path / "map", save_on_exit=True)
     assert not company.ask("odometry/load_map").success
-    play(company, bag, rate=4.0)
+    play(company, town_bag, rate=4.0)
     company.until(lambda: len(odom) > 30, "poses")
     assert company.ask("odometry/save_map").success
     assert company.ask("odometry/load_map").success
@@ -156,10 +139,10 @@ def test_the_map_is_stored_when_told_and_on_the_way_out_and_can_be_gone_on_in(ba
     assert max(path.stat().st_mtime_ns for path in (tmp_path / "map").rglob("*")) > stored
 
 
-def test_an_initial_pose_is_where_a_loaded_map_is_gone_on_in(bag, company, tmp_path):
+def test_an_initial_pose_is_where_a_loaded_map_is_gone_on_in(town_bag, company, tmp_path):
     odom = company.hear(Odometry, "odom")
     odometry(company, map_folder=tmp_path / "map")
-    player = play(company, bag, rate=4.0)
+    player = play(company, town_bag, rate=4.0)
     company.until(lambda: len(odom) >= 38, "poses")
     player.kill()
     assert company.ask("odometry/save_map").success and company.ask("odometry/load_map").success
@@ -170,29 +153,29 @@ def test_an_initial_pose_is_where_a_loaded_map_is_gone_on_in(bag, company, tmp_p
     place.pose.pose = pose(matrix(odom[0].pose.pose))
     out.publish(place)
     before = len(odom)
-    play(company, bag, rate=4.0)
+    play(company, town_bag, rate=4.0)
     company.until(lambda: len(odom) > before + 10, "poses in the loaded map")
     began = matrix(odom[before].pose.pose)
     assert np.linalg.norm(began[:3, 3] - matrix(odom[0].pose.pose)[:3, 3]) < 1.0
 
 
-def test_silence_is_told_and_a_player_killed_is_followed_by_another(bag, company):
+def test_silence_is_told_and_a_player_killed_is_followed_by_another(town_bag, company):
     odom = company.hear(Odometry, "odom")
     node = odometry(company)
-    player = play(company, bag)
+    player = play(company, town_bag)
     company.until(lambda: len(odom) > 8, "poses")
     player.kill()
     company.until_diagnosed("odometry", "no scan for")
     known = len(odom)
-    play(company, bag)
+    play(company, town_bag)
     company.until(lambda: len(odom) > known + 8, "poses again")
     assert node.process.poll() is None
 
 
-def test_two_sources_of_the_same_topic_are_named(bag, company):
+def test_two_sources_of_the_same_topic_are_named(town_bag, company):
     odometry(company)
     for name in ("first", "second"):
-        play(company, bag, rate=0.5, remap={"__node": name})
+        play(company, town_bag, rate=0.5, remap={"__node": name})
     company.until_diagnosed("odometry", "2 publishers on points")
 
 
