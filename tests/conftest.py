@@ -16,6 +16,13 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
+def pytest_configure() -> None:
+    """Let tests ask for open3d by its name on systems without libusb."""
+    from sim_envs.city.raycast import load_libusb
+
+    load_libusb()
+
+
 @pytest.fixture
 def company(tmp_path: Path):
     """Nodes as processes, and a node in this process that hears and talks to them."""

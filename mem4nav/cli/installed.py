@@ -52,7 +52,10 @@ def _module(name: str, purpose: str, extra: str, distribution: str | None = None
 
 
 NUMBA = "import numba; assert numba.njit(lambda x: x + 1)(1) == 2; print(numba.__version__)"
-OPEN3D = "import open3d as o; o.t.geometry.RaycastingScene(); print(o.__version__)"
+OPEN3D = (
+    "from sim_envs.city.raycast import load_open3d; o = load_open3d(); "
+    "o.t.geometry.RaycastingScene(); print(o.__version__)"
+)
 TORCH_GPU = "import torch; assert torch.cuda.is_available(), 'no CUDA device'; print(torch.cuda.get_device_name(0))"
 CUPY = (
     "import cupy; n = cupy.cuda.runtime.getDeviceCount(); assert int(cupy.arange(3).sum()) == 3; "

@@ -38,12 +38,22 @@ class Hits:
 
 
 @cache
-def load_open3d() -> ModuleType:
-    """open3d; where the system lacks libusb, which open3d links for depth cameras, that of PyPI's libusb-package."""
+def load_libusb() -> None:
+    """Load PyPI's libusb-package, if it is there: open3d links libusb (for depth cameras), which few servers have."""
     spec = importlib.util.find_spec("libusb_package")
     if spec is not None and spec.origin is not None:
         for library in Path(spec.origin).parent.glob("libusb-1.0.so*"):
             ctypes.CDLL(str(library), mode=ctypes.RTLD_GLOBAL)
+
+
+@cache
+def load_open3d() -> ModuleType:
+    """open3d, also where the system lacks libusb.
+
+    Raises:
+        RaycastError: where open3d cannot be imported.
+    """
+    load_libusb()
     try:
         import open3d
     except ImportError as error:
