@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``python -m bench [TOPIC ...]``: run the topics, each in a process of its own, and write docs/benchmarks.md.
 
-Without topics: all but the soak. ``page`` alone writes the page anew from what is there.
+Without topics: all but the longest. Sections of topics that did not run stay as the page has them; ``page`` alone
+writes it anew from all that runs on this machine have left.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def main() -> int:
         parser.error(f"no such topic: {', '.join(unknown)}; there are {', '.join(names)}, all, page")
     chosen = [topic for topic in TOPICS if topic.name in wanted or "all" in wanted or (not wanted and topic.usual)]
     failed = [topic.name for topic in chosen if not run(topic)]
-    verdicts = write_page()
+    verdicts = write_page(topic.name for topic in (TOPICS if "page" in wanted else chosen))
     print(f"{PAGE.relative_to(ROOT)}: {verdicts['pass']} pass, {verdicts['miss']} miss, {verdicts['skipped']} skipped")
     if failed:
         print(f"did not finish: {', '.join(failed)} (see out/bench/<topic>.log)")

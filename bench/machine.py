@@ -13,13 +13,16 @@ PEERS = ("small_gicp", "kiss-icp", "rko-lio")
 PACKAGES = ("numpy", "scipy", "numba", "rosbags", "open3d", *PEERS, "opencv-python-headless")
 
 
-def describe() -> list[str]:
-    """Sentences on the processor, the system, Python and the packages."""
-    return [
-        f"{_cpu_model()}, {_cores()} cores usable, {_memory_gb():.0f} GB of memory; {platform.system()} "
-        f"{platform.machine()}; {platform.python_implementation()} {platform.python_version()}.",
-        "Versions: " + ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name))) + ".",
-    ]
+def processor() -> str:
+    """The processor and the memory that a measurement had."""
+    return f"{_cpu_model()}, {_cores()} cores, {_memory_gb():.0f} GB"
+
+
+def versions() -> str:
+    """The system, Python, and the packages that a measurement hangs on."""
+    packages = ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name)))
+    system = f"{platform.system()} {platform.machine()}, {platform.python_implementation()} {platform.python_version()}"
+    return f"Versions: {system}, {packages}."
 
 
 def _cpu_model() -> str:

@@ -4,14 +4,17 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any
 
-from bench.machine import describe
+from bench.machine import versions
 from bench.places import PAGE
 from bench.rows import read_json
 from bench.topics import TOPICS, Topic
 
+VERDICT = re.compile(r"\| (pass|miss|skipped) \|$", re.MULTILINE)
 INTRODUCTION = (
     "Written by `make bench` (or `python -m bench`; `python -m bench TOPIC...` for some of it): do not edit. Machines "
     "are shared and noisy: a speed is a ratio of CPU times against a peer that ran in the same process, scan by scan "
@@ -20,15 +23,30 @@ INTRODUCTION = (
 )
 
 
-def write_page() -> Counter[str]:
-    """Write the page; returns how many rows passed, missed and were skipped."""
-    found = [(topic, read_json(topic.name)) for topic in TOPICS]
-    verdicts = Counter(row["verdict"] for _, content in found if content for row in content.get("rows", []))
+def write_page(measured: Iterable[str]) -> Counter[str]:
+    """Write the page anew; returns how many rows passed, missed and were skipped.
+
+    Args:
+        measured: topics whose sections are made from what they left in out/bench. Those of others stay as the page has
+            them, so that what another machine has measured is not lost here.
+    """
+    kept, fresh = sections(PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""), set(measured)
+    parts = []
+    for topic in TOPICS:
+        content = read_json(topic.name) if topic.name in fresh or topic.title not in kept else None
+        section = _section(topic, content) if content else kept.get(topic.title)
+        parts += [section] if section else []
+    verdicts = Counter(verdict for part in parts for verdict in VERDICT.findall(part))
     count = ", ".join(f"{verdicts[name]} {name}" for name in ("pass", "miss", "skipped"))
-    parts = ["# Benchmarks", INTRODUCTION, *describe(), f"Rows with a bar: {count}."]
-    parts += [_section(topic, content) for topic, content in found if content]
-    PAGE.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    head = ["# Benchmarks", INTRODUCTION, versions(), f"Rows with a bar: {count}."]
+    PAGE.write_text("\n\n".join([*head, *parts]) + "\n", encoding="utf-8")
     return verdicts
+
+
+def sections(page: str) -> dict[str, str]:
+    """Title and text of each section of a page, its heading included."""
+    found = ("## " + part.strip() for part in page.split("\n## ")[1:])
+    return {text.split("\n", 1)[0].removeprefix("## "): text for text in found}
 
 
 def _section(topic: Topic, content: dict[str, Any]) -> str:
@@ -36,7 +54,8 @@ def _section(topic: Topic, content: dict[str, Any]) -> str:
     measured = f"`python -m bench {topic.name}`"
     if "failed" in content:
         return "\n\n".join([*parts, f"{measured} did not finish: {content['failed']}."])
-    parts.append(f"{measured}, {content['seconds']:.0f} s, at commit {content['commit'] or 'unknown'}.")
+    where = f"at commit {content['commit'] or 'unknown'}, on {content['machine']}"
+    parts.append(f"{measured}, {content['seconds']:.0f} s, {where}.")
     rows = [[row["what"], row["bar"] or "-", row["measured"], row["verdict"]] for row in content["rows"]]
     if rows:
         parts.append(_table(["what", "bar", "measured", "verdict"], rows))

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bench.machine import processor
 from bench.places import OUT, ROOT, shared_data_missing
 from bench.topics import BY_NAME
 
@@ -92,6 +93,7 @@ class Report:
             "title": BY_NAME[self.topic].title,
             "seconds": round(time.monotonic() - self.began, 1),
             "commit": commit(),
+            "machine": processor(),
             "rows": [asdict(row) for row in self.rows],
             "tables": [asdict(table) for table in self.tables],
             "notes": self.notes,
