@@ -13,51 +13,116 @@ from numpy.typing import NDArray
 
 RADIUS, SIGMA = 5, 1.5
 """Of the window of SSIM: 11 px wide (Wang et al. 2004)."""
-C1, C2 = 0.01**2, 0.03**2
+C1, C2 = np.float32(0.01**2), np.float32(0.03**2)
+ONE, TWO = np.float32(1.0), np.float32(2.0)
 
 _taps = np.exp(-0.5 * (np.arange(-RADIUS, RADIUS + 1) / SIGMA) ** 2)
 WINDOW = (_taps / _taps.sum()).astype(np.float32)
 
 
+CHANNELS = 3
+
+
 @njit(cache=True)
-def _blur(image, window, rows, out):
-    """Separable convolution of (H, W) float32 with zeros beyond the border; ``rows`` is scratch of the same shape."""
-    height, width = image.shape
-    radius = len(window) // 2
-    for i in range(height):
-        row = rows[i]
+def _weigh(weight, other, out):
+    """out += weight other, along one row."""
+    for j in range(len(out)):
+        out[j] += weight * other[j]
+
+
+@njit(cache=True)
+def _weigh_product(weight, one, other, out):
+    """out += weight one other, along one row."""
+    for j in range(len(out)):
+        out[j] += weight * (one[j] * other[j])
+
+
+@njit(cache=True)
+def _new_rows(count, width):
+    """Rows of 3 W numbers with room for the window at both ends, which stays zero."""
+    return np.zeros((count, width + 2 * RADIUS * CHANNELS), np.float32)
+
+
+@njit(cache=True)
+def _inner(row):
+    """A row without its ends."""
+    return row[RADIUS * CHANNELS : len(row) - RADIUS * CHANNELS]
+
+
+@njit(cache=True)
+def _along(row, window, out):
+    """Convolve a row of ``_new_rows``: whole rows are added, a tap at a time, contiguous and without a branch."""
+    out[:] = 0.0
+    for k in range(len(window)):
+        _weigh(window[k], row[k * CHANNELS : k * CHANNELS + len(out)], out)
+
+
+@njit(cache=True)
+def _rows_near(i, height):
+    """Rows that the window reaches from row i; beyond the border all is zero."""
+    return range(max(0, i - RADIUS), min(height, i + RADIUS + 1))
+
+
+@njit(cache=True)
+def _blur(image, window, out):
+    """Separable convolution of (H, 3 W) float32, channels side by side."""
+    row = _new_rows(1, image.shape[1])[0]
+    for i in range(len(image)):
         row[:] = 0.0
-        for k in range(max(0, i - radius), min(height, i + radius + 1)):
-            weight, other = window[k - i + radius], image[k]
-            for j in range(width):
-                row[j] += weight * other[j]
-    for i in range(height):
-        row, target = rows[i], out[i]
-        target[:] = 0.0
-        for k in range(-radius, radius + 1):
-            weight = window[k + radius]
-            for j in range(max(0, -k), min(width, width - k)):
-                target[j] += weight * row[j + k]
+        for k in _rows_near(i, len(image)):
+            _weigh(window[k - i + RADIUS], image[k], _inner(row))
+        _along(row, window, out[i])
+
+
+@njit(cache=True, error_model="numpy", fastmath={"contract", "reassoc"})  # the sum in the machine's order
+def _ssim_terms(blurs, my, yy, weight, slopes):
+    """Weighted sum of SSIM along a row; its gradients by the three blurs that x is in, of x, x x and x y."""
+    total = 0.0
+    for j in range(len(my)):
+        a, b, w = blurs[0, j], my[j], weight[j]
+        sx, sy, sxy = blurs[1, j] - a * a, yy[j] - b * b, blurs[2, j] - a * b
+        l_top, l_low = TWO * a * b + C1, a * a + b * b + C1
+        c_top, c_low = TWO * sxy + C2, sx + sy + C2
+        low = ONE / (l_low * c_low)
+        value = w * l_top * c_top * low
+        total += value
+        d_sx = -value / c_low
+        d_sxy = w * TWO * l_top * low
+        slopes[0, j] = TWO * (w * b * c_top * low - a * value / l_low) - TWO * a * d_sx - b * d_sxy
+        slopes[1, j] = d_sx
+        slopes[2, j] = d_sxy
+    return total
 
 
 @njit(cache=True)
-def _ssim_terms(mx, my, xx, yy, xy, weight, d_mx, d_xx, d_xy):
-    """Weighted sum of SSIM over the pixels; its gradients by the three blurs that x is in."""
+def _ssim(x, y, my, yy, weight, window, out):
+    """Weighted sum of SSIM over pixels and channels (H, 3 W), and its gradient by ``x`` into ``out``."""
+    height, width = x.shape
+    rows, blurs, slopes = (
+        _new_rows(3, width),
+        np.empty((3, width), np.float32),
+        np.empty((height, 3, width), np.float32),
+    )
     total = 0.0
-    for i in range(mx.shape[0]):
-        for j in range(mx.shape[1]):
-            a, b = mx[i, j], my[i, j]
-            sx, sy, sxy = xx[i, j] - a * a, yy[i, j] - b * b, xy[i, j] - a * b
-            l_top, l_low = 2.0 * a * b + C1, a * a + b * b + C1
-            c_top, c_low = 2.0 * sxy + C2, sx + sy + C2
-            low = 1.0 / (l_low * c_low)
-            value, w = l_top * c_top * low, weight[i, j]
-            total += w * value
-            d_sx = -value / c_low * w
-            d_sxy = 2.0 * l_top * low * w
-            d_mx[i, j] = w * (2.0 * b * c_top * low - 2.0 * a * value / l_low) - 2.0 * a * d_sx - b * d_sxy
-            d_xx[i, j] = d_sx
-            d_xy[i, j] = d_sxy
+    for i in range(height):
+        rows[:] = 0.0
+        for k in _rows_near(i, height):
+            tap = window[k - i + RADIUS]
+            _weigh(tap, x[k], _inner(rows[0]))
+            _weigh_product(tap, x[k], x[k], _inner(rows[1]))
+            _weigh_product(tap, x[k], y[k], _inner(rows[2]))
+        for n in range(3):
+            _along(rows[n], window, blurs[n])
+        total += _ssim_terms(blurs, my[i], yy[i], weight[i], slopes[i])
+    for i in range(height):
+        rows[:] = 0.0
+        for k in _rows_near(i, height):
+            for n in range(3):
+                _weigh(window[k - i + RADIUS], slopes[k, n], _inner(rows[n]))
+        for n in range(3):
+            _along(rows[n], window, blurs[n])
+        for j in range(width):
+            out[i, j] = blurs[0, j] + TWO * x[i, j] * blurs[1, j] + y[i, j] * blurs[2, j]
     return total
 
 
@@ -70,10 +135,8 @@ class Truth:
 
     def __init__(self, picture: NDArray[np.float32]) -> None:
         self.picture = picture
-        self._channels = [np.ascontiguousarray(picture[:, :, c]) for c in range(3)]
-        self._scratch = np.empty(picture.shape[:2], np.float32)
-        self._means = [self._blurred(channel) for channel in self._channels]
-        self._squares = [self._blurred(channel * channel) for channel in self._channels]
+        self._rows = np.ascontiguousarray(picture).reshape(len(picture), -1)
+        self._mean, self._square = self._blurred(self._rows), self._blurred(self._rows * self._rows)
 
     def colour_loss(
         self, rendered: NDArray[np.float32], weight: NDArray[np.float32], ssim_share: float
@@ -86,29 +149,22 @@ class Truth:
         """
         total = max(float(weight.sum(dtype=np.float64)), 1e-6)
         difference = rendered - self.picture
-        each = weight[:, :, None] * np.float32((1.0 - ssim_share) / (3.0 * total))
+        each = weight[:, :, None] * np.float32((1.0 - ssim_share) / (CHANNELS * total))
         loss, gradient = float((np.abs(difference) * each).sum(dtype=np.float64)), np.sign(difference) * each
         if ssim_share > 0.0:
-            share = np.float32(ssim_share / (3.0 * total))
-            for c in range(3):
-                value, d = self._ssim(c, np.ascontiguousarray(rendered[:, :, c]), weight)
-                loss += ssim_share * (1.0 / 3.0 - value / (3.0 * total))
-                gradient[:, :, c] -= share * d
+            value, d = self._ssim(np.ascontiguousarray(rendered).reshape(self._rows.shape), weight)
+            loss += ssim_share * (1.0 - value / (CHANNELS * total))
+            gradient -= np.float32(ssim_share / (CHANNELS * total)) * d.reshape(gradient.shape)
         return loss, gradient
 
-    def _ssim(self, c: int, x: NDArray[np.float32], weight: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
-        """Weighted sum of SSIM over the pixels, and its gradient by ``x``."""
-        y = self._channels[c]
-        d_mx, d_xx, d_xy = (np.empty_like(x) for _ in range(3))
-        total = _ssim_terms(
-            self._blurred(x), self._means[c], self._blurred(x * x), self._squares[c], self._blurred(x * y),
-            weight, d_mx, d_xx, d_xy,
-        )  # fmt: skip
-        return total, self._blurred(d_mx) + 2.0 * x * self._blurred(d_xx) + y * self._blurred(d_xy)
+    def _ssim(self, x: NDArray[np.float32], weight: NDArray[np.float32]) -> tuple[float, NDArray[np.float32]]:
+        """Weighted sum of SSIM over pixels and channels, and its gradient by ``x`` (H, 3 W)."""
+        gradient, weights = np.empty_like(x), np.repeat(weight, CHANNELS, axis=1)
+        return _ssim(x, self._rows, self._mean, self._square, weights, WINDOW, gradient), gradient
 
     def _blurred(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         out = np.empty_like(image)
-        _blur(image, WINDOW, self._scratch, out)
+        _blur(image, WINDOW, out)
         return out
 
 

@@ -17,7 +17,8 @@ from numba import njit
 
 from slam.splatting import LEAST_ALPHA, LEAST_LIGHT, MOST_ALPHA, TILE
 from slam.splatting import projection_gradient as sums_of
-from slam.splatting.projection import ACROSS, ALONG, BLUE, GREEN, KERNEL, NORMAL, OFFSET, OPACITY, RED, SHEAR
+from slam.splatting.projection import ACROSS, ALONG, BLUE, GREEN, NORMAL, OFFSET, OPACITY, RED, SHEAR
+from slam.splatting.vectors import KERNEL
 
 FUSED = {"contract"}
 """A licence given to the compiler: a product and a sum may round once instead of twice."""

@@ -52,10 +52,9 @@ class DeviceView(NamedTuple):
     @classmethod
     def of(cls, device: Device, view: View) -> DeviceView:
         """Upload ``view``."""
-        pinhole = Pinhole.of(view)
-        R, t, *numbers = pinhole
-        lens = np.array([*R.ravel(), *(-R.T @ t), *numbers], np.float32)
-        return cls(device.xp.asarray(np.concatenate([R.ravel(), t])), device.xp.asarray(lens))
+        R, t, position, *numbers = Pinhole.of(view)
+        lens = np.array([*np.ravel(R), *position, *numbers], np.float32)
+        return cls(device.xp.asarray(np.array([*np.ravel(R), *t])), device.xp.asarray(lens))
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,6 @@ from slam.splatting.projection import (
     COLUMNS,
     HALF_HEIGHT,
     HALF_WIDTH,
-    KERNEL,
     REACH2,
     SHEAR,
     Splats,
@@ -42,6 +41,7 @@ from slam.splatting.projection import (
     Y,
 )
 from slam.splatting.tiles import TileLists
+from slam.splatting.vectors import KERNEL
 
 PATIENCE = 32
 """Splats that are fetched at once, and between two looks at which blocks still have light."""

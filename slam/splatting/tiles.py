@@ -11,7 +11,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from slam.splatting import TILE
-from slam.splatting.projection import ACROSS, ALONG, HALF_HEIGHT, HALF_WIDTH, KERNEL, REACH2, SHEAR, Splats, X, Y
+from slam.splatting.projection import ACROSS, ALONG, HALF_HEIGHT, HALF_WIDTH, REACH2, SHEAR, Splats, X, Y
+from slam.splatting.vectors import KERNEL
 
 DIGIT = 11
 """Bits that one pass of the radix sort takes; three passes cover the 31 of a positive float32."""
