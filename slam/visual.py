@@ -194,6 +194,8 @@ class Visual:
         while self._owed and time.perf_counter() < until:
             done += mapper.work(steps=1)
             self._owed -= 1
+        if done and self.is_idle:
+            self._ready_references(mapper)
         wait = self.mapping.judge_after or mapper.taken + 1
         while self._held_out and (mapper.taken >= self._held_out[0][0] + wait or len(self._held_out) > MOST_WAITING):
             self._judge_oldest()
@@ -203,6 +205,12 @@ class Visual:
     def is_idle(self) -> bool:
         """Whether all pictures so far are in the map, and fitted."""
         return not self._laid_by and not self._owed
+
+    def _ready_references(self, mapper: Mapper) -> None:
+        """Render what the next pictures are held against now, so that their poses do not wait for it."""
+        if self.photometric is not None and self.photometric.use_reference:
+            for name in self._cameras:
+                mapper.last_residual(name)
 
     def _take_in(
         self, mapper: Mapper, image: Image, held_out: bool, T_odom_base: NDArray[np.float64], points: NDArray

@@ -229,6 +229,17 @@ def test_without_time_no_step_is_made_and_with_a_number_so_many():
     assert chosen.work(budget_s=0.05) >= 1
 
 
+def test_what_the_map_gets_wrong_at_the_last_keyframe_is_known_without_rendering_until_the_map_changes():
+    chosen = mapper()
+    drive(chosen, (0.0,))
+    _, first = chosen.last_residual("front")
+    rendered = []
+    chosen.render = lambda view, render=chosen.render: rendered.append(view) or render(view)
+    assert chosen.last_residual("front")[1] is first and not rendered
+    chosen.work(steps=1)
+    assert not np.array_equal(chosen.last_residual("front")[1], first) and len(rendered) == 1
+
+
 def test_a_camera_that_stands_still_brings_no_second_keyframe():
     chosen = mapper()
     drive(chosen, (0.0,))

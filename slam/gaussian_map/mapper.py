@@ -69,6 +69,8 @@ class Mapper:
         self._last: dict[str, Keyframe] = {}
         self._developed: tuple[Image | None, NDArray[np.float32]] = (None, np.zeros((0, 0, 3), np.float32))
         self._turn, self._reach_m = 0, config.reach_m
+        self._changes = 0
+        self._residuals: dict[str, tuple[int, NDArray[np.float32]]] = {}
 
     def pictured(self, image: Image, T_odom_base: NDArray[np.float64]) -> tuple[View, NDArray[np.float32]]:
         """Where a picture was taken from, and the picture (H, W, 3) float32 with its distortion undone."""
@@ -103,15 +105,24 @@ class Mapper:
         return self.taken >= self.config.keyframes.least_taken or len(self.map) >= self.config.keyframes.least_gaussians
 
     def last_residual(self, camera: str) -> tuple[View, NDArray[np.float32]] | None:
-        """View of a camera's last keyframe, and (H, W) the brightness that the map shows there less the picture's."""
+        """View of a camera's last keyframe, and (H, W) the brightness that the map shows there less the picture's.
+
+        Rendered when the map has changed since it was last asked for.
+        """
         if camera not in self._last:
             return None
-        keyframe = self._last[camera]
+        changes, residual = self._residuals.get(camera, (-1, np.zeros((0, 0), np.float32)))
+        if changes != self._changes:
+            residual = self._residual(self._last[camera])
+            self._residuals[camera] = (self._changes, residual)
+        return self._last[camera].look.view, residual
+
+    def _residual(self, keyframe: Keyframe) -> NDArray[np.float32]:
         rendering = self.render(keyframe.look.view)
         alpha = np.maximum(rendering.alpha, 1e-3)[:, :, None]
         off = rendering.colour / alpha - keyframe.exposure.undone(keyframe.look.picture)
         off[rendering.alpha < CERTAIN_ALPHA] = 0.0
-        return keyframe.look.view, (off @ GREY) * keyframe.still(rendering, self.config.fit)
+        return (off @ GREY) * keyframe.still(rendering, self.config.fit)
 
     def render_map(self, view: View) -> Rendering:
         """What the map shows from anywhere, far parts in less detail."""
@@ -121,6 +132,7 @@ class Mapper:
 
     def add(self, look: Look) -> None:
         """Take a look in as a keyframe."""
+        self._changes += 1
         self.map.recall(look.view.position)
         before = self.render(look.view)
         self._clear(look)
@@ -180,6 +192,7 @@ class Mapper:
         log.debug("keyframe %d: %s, %d Gaussians in memory", self.taken, refined, len(self.map))
 
     def _step(self, keyframe: Keyframe) -> None:
+        self._changes += 1
         rendering = self.window.render(keyframe.look.view)
         _, d_colour, d_depth, d_alpha = keyframe.loss(rendering, self.config.fit)
         slope = self.window.fit(rendering, self.config.rates, d_colour, d_depth, d_alpha)
