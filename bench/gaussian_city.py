@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.city import against_truth
 from bench.drives import SEEDS, bags
-from bench.held_out import EVERY, SCALE, depth_error_m
+from bench.held_out import EVERY, SCALE
 from bench.rows import Report
 from slam.gaussian_map.mapping_config import MappingConfig
 from slam.io import open_recording
@@ -65,12 +65,10 @@ def _drive(path: Path) -> Drive:
     recording = open_recording(path)
     truth = recording.ground_truth()
     assert truth is not None
-    depths: list[float] = []
     used: list[bool] = []
     result = replay(
         recording,
         mapping=MappingConfig(scale=SCALE, hold_out=EVERY),
-        on_view=lambda view, _: depths.append(depth_error_m(view)),
         on_result=lambda scan: used.append(scan.camera == "used"),
     )
     blind = replay(recording)
@@ -78,7 +76,7 @@ def _drive(path: Path) -> Drive:
     near = [view.psnr_db for view in views]
     return Drive(
         len(views), float(np.mean(near)), min(near), float(np.mean([view.psnr_full_db for view in views])),
-        float(np.mean([view.ssim for view in views])), float(np.median(depths)),
+        float(np.mean([view.ssim for view in views])), float(np.median([view.depth_error_m for view in views])),
         against_truth(result, truth).ate_m.rmse, against_truth(blind, truth).ate_m.rmse,
         sum(used), len(result.results),
         len(result.gaussians) if result.gaussians is not None else 0, result.mapping_s, result.duration_s,

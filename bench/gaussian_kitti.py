@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.held_out import EVERY, SCALE, Frame, RangePicture, Score, depth_error_m, frames, mean_score, moving, score
+from bench.held_out import EVERY, SCALE, Frame, RangePicture, Score, frames, mean_score, moving, score
 from bench.kitti_drives import DRIVE_0052, opened
 from bench.map_baselines import ColouredPoints, nearest_frame, warped
 from bench.rows import Report
@@ -55,7 +55,8 @@ def _measure(report: Report) -> None:
         name: [score(method(frame), frame, mask) for frame, mask in zip(judged, masks, strict=True)]
         for name, method in methods.items()
     }
-    depths = [depth_error_m(shown[frame.stamp_ns]) for frame in judged]
+    off_m = {found.stamp_ns: found.depth_error_m for found in result.scores}
+    depths = [off_m[frame.stamp_ns] for frame in judged]
     _rows(report, {name: mean_score(found) for name, found in scores.items()}, depths)
     _tables(report, judged, scores, depths)
     assert result.gaussians is not None

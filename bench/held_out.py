@@ -13,9 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import distance_transform_edt, map_coordinates, minimum_filter
+from scipy.ndimage import distance_transform_edt, minimum_filter
 
-from slam.gaussian_map.held_out import HeldOutView
 from slam.gaussian_map.pictures import Developer
 from slam.image_metrics import psnr, ssim
 from slam.io.recording import Recording
@@ -120,12 +119,10 @@ def _placed(
 
 def projected(view: View, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray]:
     """Those of (N, 3) points that fall into the view: (M, 2) pixels u, v, (M,) depths in metres, (M,) their indices."""
-    seen = points @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-    ahead = np.flatnonzero(seen[:, 2] > NEAREST_M)
-    seen = seen[ahead]
-    pixels = seen[:, :2] / seen[:, 2:] * view.K[[0, 1], [0, 1]] + view.K[:2, 2]
+    pixels, depths = view.project(points)
     inside = np.all((pixels > -0.5) & (pixels < np.array([view.width, view.height]) - 0.5), axis=1)
-    return pixels[inside], seen[inside, 2], ahead[inside]
+    inside = np.flatnonzero(inside & (depths > NEAREST_M))
+    return pixels[inside], depths[inside], inside
 
 
 def near_pixels(view: View, points: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -174,18 +171,6 @@ def score(rendering: NDArray, frame: Frame, moves: NDArray[np.bool_]) -> Score:
     shown, near = np.clip(rendering, 0.0, 1.0).astype(np.float32), near_pixels(frame.view, frame.points)
     truth = frame.picture
     return Score(psnr(shown, truth, near), psnr(shown, truth, near & ~moves), psnr(shown, truth), ssim(shown, truth))
-
-
-def depth_error_m(view: HeldOutView) -> float:
-    """Median of |depth of the rendering - of the scan| at the very places of the returns, between pixels, metres.
-
-    On a street at 15 m the depth changes by a metre from one row of pixels to the next: rounding a return to its pixel
-    would be most of the error. Between pixels the inverse depth is linear on a plane.
-    """
-    pixels, depths, _ = projected(view.look.view, view.look.returns.points)
-    inverse = map_coordinates(1.0 / view.depth, pixels[:, ::-1].T, order=1, mode="nearest")
-    errors = np.abs(1.0 / inverse - depths)
-    return float(np.median(errors[np.isfinite(errors)])) if np.isfinite(errors).any() else float("nan")
 
 
 def mean_score(scores: list[Score]) -> Score:

@@ -15,6 +15,7 @@ from slam.gaussian_map.pictures import GREY
 from slam.ieskf import FilterState
 from slam.photometric import COLUMNS, Anchors, PhotometricFit, linearise
 from slam.photometric_config import PhotometricConfig
+from slam.splatting import NEAR_M
 from slam.splatting.rendering import Rendering
 from slam.splatting.view import View
 
@@ -62,12 +63,10 @@ class Reference:
 
     def at(self, points: NDArray[np.float64], blur_px: float) -> NDArray[np.float32]:
         """(N,) residual where the view shows the points (N, 3, odom), 0 outside."""
-        T, K = self.view.T_camera_world, self.view.K
-        seen = points @ T[:3, :3].T + T[:3, 3]
-        z = np.maximum(seen[:, 2], 1e-3)
-        u, v = K[0, 0] * seen[:, 0] / z + K[0, 2], K[1, 1] * seen[:, 1] / z + K[1, 2]
-        sampled = map_coordinates(gaussian_filter(self.residual, blur_px), [v, u], order=1, mode="constant")
-        return np.where(seen[:, 2] > 0.1, sampled, 0.0).astype(np.float32)
+        pixels, depths = self.view.project(points)
+        smooth = gaussian_filter(self.residual, blur_px)
+        sampled = map_coordinates(smooth, pixels[:, ::-1].T, order=1, mode="constant")
+        return np.where(depths > NEAR_M, sampled, 0.0).astype(np.float32)
 
 
 def anchors_of(

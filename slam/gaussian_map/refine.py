@@ -90,12 +90,10 @@ def observe(
 def residuals(gaussians: Gaussians, view: View, residual: NDArray[np.floating]) -> NDArray[np.floating]:
     """(N,) of a residual picture (H, W) round the projected means, a mean over 3 by 3 pixels; 0 outside."""
     smooth = uniform_filter(residual, 3, mode="nearest")
-    m = gaussians.means @ view.T_camera_world[:3, :3].T + view.T_camera_world[:3, 3]
-    z = np.maximum(m[:, 2], 1e-6)
-    j = np.floor(view.K[0, 0] * m[:, 0] / z + view.K[0, 2] + 0.5)
-    i = np.floor(view.K[1, 1] * m[:, 1] / z + view.K[1, 2] + 0.5)
-    inside = (m[:, 2] > 1e-6) & (i >= 0) & (i < view.height) & (j >= 0) & (j < view.width)
-    i, j = (np.where(inside, pixels, 0).astype(np.intp) for pixels in (i, j))
+    pixels, depths = view.project(gaussians.means)
+    j, i = np.floor(pixels + 0.5).T
+    inside = (depths > 1e-6) & (i >= 0) & (i < view.height) & (j >= 0) & (j < view.width)
+    i, j = (np.where(inside, index, 0).astype(np.intp) for index in (i, j))
     return np.where(inside, smooth[i, j], 0.0)
 
 

@@ -39,6 +39,12 @@ class View:
         """(3,) of the camera in the world, metres."""
         return -self.T_camera_world[:3, :3].T @ self.T_camera_world[:3, 3]
 
+    def project(self, points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of points (N, 3, world): (N, 2) pixels u, v, and (N,) depths, metres. Behind the camera u, v say nothing."""
+        seen = points @ self.T_camera_world[:3, :3].T + self.T_camera_world[:3, 3]
+        ahead = np.maximum(seen[:, 2:], 1e-6)
+        return seen[:, :2] / ahead * self.K[[0, 1], [0, 1]] + self.K[:2, 2], seen[:, 2]
+
 
 def scaled_intrinsics(camera: Camera, width: int, height: int) -> NDArray[np.float64]:
     """(3, 3) intrinsics of the whole picture shrunk to another size; pixel areas shrink about the picture's edges."""
