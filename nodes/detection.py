@@ -141,8 +141,7 @@ class DetectionNode(SensorNode):
         self._picture = self.create_publisher(Image, "detections_image", 1)
 
     def _listen(self) -> None:
-        livox = self._value("livox")
-        self._on(self._points_kind(), "points", lambda s, data: s.points(data, livox), 1)
+        self._on_points(1)
         for name in self._cameras():
             self._on(Image, f"camera/{name}/image", lambda s, data, n=name: s.image(n, data), 2)
             self._on(CameraInfo, f"camera/{name}/camera_info", lambda s, data, n=name: s.camera_info(n, data) or [], 1)

@@ -16,6 +16,7 @@ from sensor_msgs.msg import PointCloud2
 from detection.errors import DetectionError
 from nodes import messages
 from nodes.inbox import Inbox
+from nodes.polling import AttendedSubscription
 from nodes.running import RefusedError
 from slam.errors import SlamError
 from slam.io.live import LiveSensors
@@ -71,8 +72,6 @@ class SensorNode(LifecycleNode):
         """Enqueue a topic's messages, of which at most so many wait."""
 
         def enqueue(data: bytes) -> None:
-            if topic == "points":
-                self._note_scan(data)
             self._inbox.put(topic, lambda: self._take(lambda sensors: decode(sensors, data)), most)
 
         quality = quality or QoSProfile(depth=most, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -81,9 +80,19 @@ class SensorNode(LifecycleNode):
             self.create_subscription(kind, topic, enqueue, quality, raw=True, qos_overriding_options=overridable)
         )
 
-    def _note_scan(self, data: bytes) -> None:
-        """A scan came, serialised."""
-        self._heard_s = time.monotonic()
+    def _on_points(self, most: int) -> None:
+        """Enqueue scans, of which at most so many wait."""
+
+        def enqueue(data: bytes) -> None:
+            self._heard_s = heard_s = time.monotonic()
+            self._inbox.put("points", lambda: self._take_scan(data, heard_s), most)
+
+        quality = QoSProfile(depth=most, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self._listening.append(AttendedSubscription(self, self._points_kind(), "points", quality, enqueue))
+
+    def _take_scan(self, data: bytes, heard_s: float) -> None:
+        """Do what is to be done with a scan, serialised, which came at ``heard_s`` (``time.monotonic``)."""
+        self._take(lambda sensors: sensors.points(data, self._value("livox")))
 
     def _take(self, decode: Callable[[LiveSensors], list[Measurement]]) -> None:
         """Do what is to be done with what a message holds."""
@@ -110,9 +119,18 @@ class SensorNode(LifecycleNode):
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Stop listening; what is known stays."""
         self._active = False
-        while self._listening:
-            self.destroy_subscription(self._listening.pop())
+        self._listen_no_more()
         return super().on_deactivate(state)
+
+    def destroy_node(self) -> None:
+        """End the node; no thread of it is left listening."""
+        self._listen_no_more()
+        super().destroy_node()
+
+    def _listen_no_more(self) -> None:
+        while self._listening:
+            one = self._listening.pop()
+            one.destroy() if isinstance(one, AttendedSubscription) else self.destroy_subscription(one)
 
     def _cameras(self) -> list[str]:
         return [name for name in self._value("cameras") if name]

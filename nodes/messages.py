@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import array
+import math
 
 import numpy as np
 from geometry_msgs.msg import Pose, PoseStamped, TransformStamped
@@ -36,8 +37,25 @@ def pose(T: NDArray[np.float64]) -> Pose:
     made = Pose()
     made.position.x, made.position.y, made.position.z = T[:3, 3].tolist()
     q = made.orientation
-    q.x, q.y, q.z, q.w = Rotation.from_matrix(T[:3, :3]).as_quat().tolist()
+    q.x, q.y, q.z, q.w = _quaternion(*T[:3, :3].ravel().tolist())
     return made
+
+
+def _quaternion(
+    xx: float, xy: float, xz: float, yx: float, yy: float, yz: float, zx: float, zy: float, zz: float
+) -> tuple[float, float, float, float]:
+    """Quaternion xyzw of a rotation matrix, by the largest of its parts; of a single one, faster than scipy."""
+    parts = (1.0 + xx - yy - zz, 1.0 - xx + yy - zz, 1.0 - xx - yy + zz, 1.0 + xx + yy + zz)
+    largest = max(range(4), key=parts.__getitem__)
+    rows = (
+        (parts[0], xy + yx, xz + zx, zy - yz),
+        (xy + yx, parts[1], yz + zy, xz - zx),
+        (xz + zx, yz + zy, parts[2], yx - xy),
+        (zy - yz, xz - zx, yx - xy, parts[3]),
+    )
+    half = 0.5 / math.sqrt(parts[largest])
+    x, y, z, w = rows[largest]
+    return half * x, half * y, half * z, half * w
 
 
 def matrix(message: Pose) -> NDArray[np.float64]:
@@ -55,14 +73,15 @@ def matrix(message: Pose) -> NDArray[np.float64]:
     return T
 
 
-def odometry(result: ScanResult, odom: str, base: str, twist: NDArray[np.float64]) -> Odometry:
+def odometry(result: ScanResult, posed: Pose, odom: str, base: str, twist: NDArray[np.float64]) -> Odometry:
     """A result as nav_msgs/Odometry.
 
     Args:
+        posed: the result's pose of ``base`` in ``odom``.
         twist: (6,) velocity and turn rate of ``base`` in itself, m/s and rad/s.
     """
     made = Odometry(header=header(result.stamp_ns, odom), child_frame_id=base)
-    made.pose.pose = pose(result.T_odom_base)
+    made.pose.pose = posed
     made.pose.covariance = fixed_axes(result.covariance, result.T_odom_base[:3, :3]).ravel()
     made.twist.twist.linear.x, made.twist.twist.linear.y, made.twist.twist.linear.z = twist[:3].tolist()
     made.twist.twist.angular.x, made.twist.twist.angular.y, made.twist.twist.angular.z = twist[3:].tolist()
@@ -76,13 +95,12 @@ def fixed_axes(covariance: NDArray[np.float64], R: NDArray[np.float64]) -> NDArr
     return np.nan_to_num(J @ covariance @ J.T, nan=0.0)
 
 
-def transform(stamp_ns: int, parent: str, child: str, T: NDArray[np.float64]) -> TransformStamped:
-    """A (4, 4) transform of points of ``child`` into ``parent``."""
+def transform(stamp_ns: int, parent: str, child: str, posed: Pose) -> TransformStamped:
+    """The pose of ``child`` in ``parent`` as a transform."""
     made = TransformStamped(header=header(stamp_ns, parent), child_frame_id=child)
-    posed = pose(T)
     made.transform.rotation = posed.orientation
-    t = made.transform.translation
-    t.x, t.y, t.z = T[:3, 3].tolist()
+    p, t = posed.position, made.transform.translation
+    t.x, t.y, t.z = p.x, p.y, p.z
     return made
 
 

@@ -11,8 +11,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path as FilePath
 
-import numpy as np
-from geometry_msgs.msg import PoseWithCovarianceStamped
+from geometry_msgs.msg import Pose, PoseWithCovarianceStamped
 from nav_msgs.msg import Odometry as OdometryMessage
 from nav_msgs.msg import Path
 from rclpy.event_handler import PublisherEventCallbacks
@@ -157,8 +156,7 @@ class OdometryNode(SensorNode):
     def _listen(self) -> None:
         live = self._live
         assert live is not None
-        livox = self._value("livox")
-        self._on(self._points_kind(), "points", lambda s, data: s.points(data, livox), _SCANS_WAITING)
+        self._on_points(_SCANS_WAITING)
         if self._value("use_imu"):
             quality = QoSProfile(depth=_IMU_WAITING, reliability=ReliabilityPolicy.BEST_EFFORT)
             self._imu = PolledSubscription(self, Imu, "imu", quality)
@@ -180,12 +178,12 @@ class OdometryNode(SensorNode):
         self._inbox.dropped[f"camera/{camera}/image"] += 1
         return []
 
-    def _note_scan(self, data: bytes) -> None:
+    def _take_scan(self, data: bytes, heard_s: float) -> None:
         """A scan is answered once the IMU has passed its end."""
-        super()._note_scan(data)
-        self._arrived_s[parse_stamp(data, False)[0]] = self._heard_s
+        self._arrived_s[parse_stamp(data, False)[0]] = heard_s
         if len(self._arrived_s) > LONGEST_WAIT:
-            self._arrived_s.pop(next(iter(self._arrived_s)), None)
+            self._arrived_s.pop(next(iter(self._arrived_s)))
+        super()._take_scan(data, heard_s)
 
     def _take_imu(self) -> None:
         bundle = self._imu.take() if self._imu is not None and self._live is not None else []
@@ -213,10 +211,11 @@ class OdometryNode(SensorNode):
         else:
             self._period_s = min(1e-9 * (result.stamp_ns - self._last.stamp_ns), _LONGEST_PERIOD_S)
         self._last = result
-        self._odom.publish(messages.odometry(result, odom, base, self._live.odometry.twist()))
+        posed = messages.pose(result.T_odom_base)
+        self._odom.publish(messages.odometry(result, posed, odom, base, self._live.odometry.twist()))
         self._note_latency(result.stamp_ns)
         if self._tf is not None:
-            self._publish_tf(result, odom, base)
+            self._publish_tf(result.stamp_ns, posed, odom, base)
         self._path = [*self._path[-self._value("path_length") + 1 :], result]
         if self._way.get_subscription_count():
             poses = [messages.stamped(one.stamp_ns, odom, one.T_odom_base) for one in self._path]
@@ -235,12 +234,12 @@ class OdometryNode(SensorNode):
         for answered in [one for one in list(self._arrived_s) if one <= stamp_ns or one > stamp_ns + RESET_NS]:
             self._arrived_s.pop(answered, None)
 
-    def _publish_tf(self, result: ScanResult, odom: str, base: str) -> None:
+    def _publish_tf(self, stamp_ns: int, posed: Pose, odom: str, base: str) -> None:
         transforms = []
         if self._value("publish_tf"):
-            transforms.append(messages.transform(result.stamp_ns, odom, base, result.T_odom_base))
+            transforms.append(messages.transform(stamp_ns, odom, base, posed))
         if self._value("publish_map_tf"):
-            transforms.append(messages.transform(result.stamp_ns, self._value("map_frame"), odom, np.eye(4)))
+            transforms.append(messages.transform(stamp_ns, self._value("map_frame"), odom, Pose()))
         if transforms:
             self._tf.publish(messages.tf_message()(transforms=transforms))
 
@@ -324,7 +323,7 @@ class OdometryNode(SensorNode):
 
 def main(args=None) -> None:
     """Run the node until SIGINT or SIGTERM."""
-    run(lambda: brought_up(OdometryNode()), args)
+    run(lambda: brought_up(OdometryNode()), args, make_ready=warm_up)
 
 
 if __name__ == "__main__":

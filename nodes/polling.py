@@ -1,10 +1,15 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""A topic of many small messages, taken in bundles: waiting for each of them costs ten times what it holds."""
+"""Topics past the executor, which looks at all of a node's services, timers and topics for every message of any."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
+
 from rclpy.callback_groups import CallbackGroup
+from rclpy.guard_condition import GuardCondition
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from rclpy.qos_overriding_options import QoSOverridingOptions
@@ -25,7 +30,7 @@ class _NeverWaitedFor(CallbackGroup):
 
 
 class PolledSubscription:
-    """Serialised messages wait in the middleware, as many as the quality's depth, until they are taken."""
+    """Many small messages, taken in bundles: serialised they wait in the middleware, as many as the quality's depth."""
 
     def __init__(self, node: Node, kind: type, topic: str, quality: QoSProfile) -> None:
         """Subscribe; the quality of service can be overridden by parameters."""
@@ -46,6 +51,40 @@ class PolledSubscription:
     def destroy(self) -> None:
         """Subscribe no more."""
         self._node.destroy_subscription(self._subscription)
+
+
+class AttendedSubscription(PolledSubscription):
+    """Few large messages, which a thread of its own hands on the moment that they come."""
+
+    def __init__(
+        self, node: Node, kind: type, topic: str, quality: QoSProfile, hand_on: Callable[[bytes], None]
+    ) -> None:
+        """Subscribe; ``hand_on`` enqueues a serialised message, and must not fail."""
+        super().__init__(node, kind, topic, quality)
+        self._hand_on, self._ended = hand_on, threading.Event()
+        self._wake = GuardCondition(None, None, context=node.context)
+        self._thread = threading.Thread(target=self._attend, name=topic, daemon=True)
+        self._thread.start()
+
+    def _attend(self) -> None:
+        context, handle, wake = self._node.context.handle, self._subscription.handle, self._wake.handle
+        with context, handle, wake:
+            awaited = rclpy_implementation.WaitSet(1, 1, 0, 0, 0, 0, context)
+            while not self._ended.is_set():
+                awaited.clear_entities()
+                awaited.add_subscription(handle)
+                awaited.add_guard_condition(wake)
+                awaited.wait(-1)
+                for data in self.take():
+                    self._hand_on(data)
+
+    def destroy(self) -> None:
+        """Subscribe no more."""
+        self._ended.set()
+        self._wake.trigger()
+        self._thread.join()
+        self._wake.destroy()
+        super().destroy()
 
 
 def _unused(_: bytes) -> None:

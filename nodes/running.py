@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""How a node lives: callbacks in the main thread, work in a thread of its own, a clean end on SIGINT and SIGTERM."""
+"""How a node lives: callbacks in one thread, work in another, a clean end on SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
@@ -8,16 +8,19 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from queue import SimpleQueue
+from typing import Protocol, cast
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
+from rclpy.task import Future
 
-from mem4nav.bringup.supervisor import REFUSED
-from nodes.stopping import end_on_signals, stopped_by_signals
+from mem4nav.bringup.supervisor import REFUSED, STAND_BY
+from nodes.standing_by import stood_by
+from nodes.stopping import end_on_signals, told_to_end
 
 logger = logging.getLogger(__name__)
 
@@ -34,42 +37,65 @@ class Works(Protocol):
         ...
 
 
-def run(make: Callable[[], Node], args: Sequence[str] | None = None) -> None:
-    """Make the node and run it until a signal; exits with one line, and code 2, where its parameters are refused."""
+def run(
+    make: Callable[[], Node], args: Sequence[str] | None = None, make_ready: Callable[[], object] = lambda: None
+) -> None:
+    """Make the node and run it until a signal; exits with one line, and code 2, where its parameters are refused.
+
+    Args:
+        args: of the command line; None: those of this process.
+        make_ready: what a process that stands by can do before it knows that it is needed.
+    """
     end_on_signals()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    met = stood_by(make_ready) if STAND_BY in (sys.argv if args is None else args) else None
     try:
         node = make()
     except (RefusedError, InvalidParameterValueException, InvalidParameterTypeException) as error:
         rclpy.try_shutdown()
         sys.stderr.write(f"refused: {error}\n")
         sys.exit(REFUSED)
-    stopped = stopped_by_signals()
-    failed = threading.Event()
-    worker = threading.Thread(target=_work, args=(node, stopped, failed), name="work")
-    worker.start()
-    executor = SingleThreadedExecutor()
-    executor.add_node(node)
-    try:
-        while not stopped.is_set():
-            executor.spin_once(timeout_sec=0.1)
-    except ExternalShutdownException:
-        pass
-    finally:
-        stopped.set()
-        worker.join()
-        node.destroy_node()
-        rclpy.try_shutdown()
-    if failed.is_set():
+    if met is not None:
+        met.destroy_node()
+    failed = _end_of(node, cast(Works, node).work)
+    node.destroy_node()
+    rclpy.try_shutdown()
+    if failed:
         sys.exit(1)
 
 
-def _work(node: Works, stopped: threading.Event, failed: threading.Event) -> None:
-    """A worker that fails takes the node with it: whoever started it starts it again."""
+def _end_of(node: Node, work: Callable[[threading.Event], None]) -> bool:
+    """Run a node until a signal, or until it fails; whether it failed.
+
+    The executor has a thread of its own: in the main thread it would have to wake ten times a second to see a signal.
+    """
+    told, stopped, over, failed = told_to_end(), threading.Event(), Future(), threading.Event()
+    executor = SingleThreadedExecutor()
+    executor.add_node(node)
+
+    def keep(name: str, going: Callable[[], object]) -> threading.Thread:
+        thread = threading.Thread(target=_keep, args=(going, failed, told), name=name)
+        thread.start()
+        return thread
+
+    working = keep("work", lambda: work(stopped))
+    spinning = keep("spin", lambda: executor.spin_until_future_complete(over))
+    told.get()
+    stopped.set()
+    working.join()
+    over.set_result(None)
+    spinning.join()
+    return failed.is_set()
+
+
+def _keep(going: Callable[[], object], failed: threading.Event, told: SimpleQueue[None]) -> None:
+    """A thread that ends or fails takes the node with it: whoever started it starts it again."""
     try:
-        node.work(stopped)
+        going()
+    except ExternalShutdownException:
+        pass
     except Exception:
         logger.exception("the node fails")
         failed.set()
     finally:
-        stopped.set()
+        told.put(None)

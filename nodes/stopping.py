@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
+from queue import SimpleQueue
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -28,12 +28,15 @@ def end_on_signals() -> None:
         signal.signal(number, _end)
 
 
-def stopped_by_signals() -> threading.Event:
-    """From now on signals set this event, and the node ends by itself."""
-    stopped = threading.Event()
+def told_to_end() -> SimpleQueue[None]:
+    """From now on signals put something into this queue, and the node ends by itself.
+
+    A signal may come while this very thread holds the lock of an event or of a queue of the usual kind; here it may.
+    """
+    told: SimpleQueue[None] = SimpleQueue()
     for number in _SIGNALS:
-        signal.signal(number, lambda *_: stopped.set())
-    return stopped
+        signal.signal(number, lambda *_: told.put(None))
+    return told
 
 
 def _end(number: int, frame: FrameType | None) -> None:

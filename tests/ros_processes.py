@@ -198,16 +198,18 @@ class Up:
         return self._log.read_text(encoding="utf-8")
 
     def children(self) -> dict[str, int]:
-        """Process numbers of the nodes by name."""
-        found = {}
+        """Process numbers of the nodes by name; of two of one name the older runs, and the younger stands by."""
+        found, since = dict[str, int](), dict[str, int]()
         for folder in Path("/proc").glob("[0-9]*"):
             try:
                 words = (folder / "cmdline").read_bytes().decode().split("\0")
-                parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+                about = (folder / "stat").read_text().rpartition(")")[2].split()
             except OSError:
                 continue
-            if parent == self.process.pid and "-m" in words:
-                found[words[words.index("-m") + 1].removeprefix("nodes.")] = int(folder.name)
+            if int(about[1]) == self.process.pid and "-m" in words:
+                name, began = words[words.index("-m") + 1].removeprefix("nodes."), int(about[19])
+                if began < since.get(name, began + 1):
+                    found[name], since[name] = int(folder.name), began
         return found
 
 

@@ -51,6 +51,13 @@ def test_every_setup_has_its_launch_file():
     assert files == set(load_bringup().setups)
 
 
+def test_a_spare_of_the_odometry_has_the_same_parameters_and_waits():
+    odometry = nodes_of("robot", config="ouster")["odometry"]
+    assert odometry.spare_command() == odometry.command("--stand-by")
+    assert [word for word in odometry.spare_command() if word != "--stand-by"] == odometry.command()
+    assert nodes_of("robot")["navigator"].spare_command() == []
+
+
 def test_a_node_is_left_out_where_its_argument_says_so():
     assert "detection" in nodes_of("robot") and "detection" not in nodes_of("robot", detection="false")
 
@@ -150,6 +157,7 @@ def python(script: str) -> tuple[str, ...]:
 
 
 SLEEPER = python("print('up', flush=True)\nimport time\ntime.sleep(600)")
+SPARE = python("print('ready', flush=True)\ninput()\nprint('goes on', flush=True)\nimport time\ntime.sleep(600)")
 DEAF = python(
     "import signal, time\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)"
 )
@@ -160,7 +168,8 @@ class Told:
 
     def __init__(self, *tasks: Task) -> None:
         self.lines: list[tuple[str, str]] = []
-        self.supervisor = Supervisor(tasks, os.environ, lambda *line: self.lines.append(line), Restart(0.02, 0.1, 60.0))
+        restart = Restart(0.02, 0.1, 60.0, spare_s=0.1)
+        self.supervisor = Supervisor(tasks, os.environ, lambda *line: self.lines.append(line), restart)
 
     def said(self, word: str) -> int:
         return sum(word in line for _, line in self.lines)
@@ -206,6 +215,22 @@ def test_who_is_killed_is_started_again_and_nobody_else(tmp_path):
         (lambda: len(started()) == 2, told.supervisor.stop),
     )
     assert told.said("ended with SIGKILL") == 1 and told.lines.count(("well", "up")) <= 1
+
+
+def test_who_is_killed_is_replaced_by_a_spare_that_stood_by_and_another_stands_by_then():
+    told = Told(Task("victim", python("import os, time\nprint(os.getpid(), flush=True)\ntime.sleep(600)"), SPARE))
+    code = told.run(
+        (lambda: told.said("ready") == 1, lambda: os.kill(int(told.lines[0][1]), signal.SIGKILL)),
+        (lambda: told.said("goes on") == 2 and told.said("ready") == 2, told.supervisor.stop),
+    )
+    assert told.said("SIGKILL: another, which stood by, goes on") == 1 and told.said("started again") == 0
+    assert code == 0 and told.said("killed") == 0
+
+
+def test_who_crashes_before_there_is_a_spare_is_started_again_after_a_wait():
+    told = Told(Task("weak", python("raise SystemExit(3)"), SPARE))
+    told.run((lambda: told.said("started again in") >= 3, told.supervisor.stop))
+    assert told.said("ready") == 0
 
 
 def test_who_refuses_is_not_started_again_and_takes_all_with_it():

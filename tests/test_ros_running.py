@@ -1,9 +1,10 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""How a node ends when something in it fails."""
+"""How a node stands by, and how it ends when something in it fails."""
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 
@@ -29,7 +30,7 @@ class Frail(Node):
     def work(self, stopped):
         {work}
 
-run(Frail)
+run(Frail, make_ready=lambda: print("ready", flush=True))
 """
 
 
@@ -39,3 +40,30 @@ def test_a_node_with_a_callback_or_worker_that_fails_ends_so_that_it_can_be_star
     words = [sys.executable, "-c", script]
     done = subprocess.run(words, env=environment(), cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
     assert done.returncode == 1 and "ZeroDivisionError" in done.stderr
+
+
+@pytest.fixture
+def spare():
+    script = NODE.format(callback='print("spun", flush=True)', work="stopped.wait()")
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, "--stand-by"], env=environment(), cwd=ROOT, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    with process:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+        process.kill()
+
+
+def test_a_process_that_stands_by_becomes_the_node_once_it_is_told(spare):
+    spare.stdin.write("\n")
+    spare.stdin.flush()
+    assert spare.stdout.readline() == "spun\n"
+    spare.send_signal(signal.SIGINT)
+    assert spare.wait(PATIENCE_S) == 0
+
+
+@pytest.mark.parametrize("end", ["a signal", "nobody is left who could tell it"])
+def test_a_process_that_stands_by_ends_without_having_been_the_node(spare, end):
+    spare.send_signal(signal.SIGTERM) if end == "a signal" else spare.stdin.close()
+    assert spare.wait(PATIENCE_S) == 0 and "spun" not in spare.stdout.read()

@@ -69,6 +69,7 @@ class NodeDescription:
         reliable: it asks for every message of them.
         awaits_sensors: it sends nothing before somebody hears each of them.
         once: it does one thing and ends.
+        spare: a second process stands by, ready to take its place.
     """
 
     when: str = ""
@@ -78,6 +79,7 @@ class NodeDescription:
     reliable: bool = False
     awaits_sensors: bool = False
     once: bool = False
+    spare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,11 +99,13 @@ class Restart:
         first_s: wait before the first time.
         most_s: the wait doubles each time, up to this.
         well_s: who has run for so long starts with ``first_s`` again.
+        spare_s: who has run for so long gets its spare, where it has one; a spare takes its place without a wait.
     """
 
     first_s: float = 0.1
     most_s: float = 10.0
     well_s: float = 30.0
+    spare_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ import yaml
 
 from mem4nav.bringup.description import Bringup, NodeDescription, Value, filled
 from mem4nav.bringup.rig import Rig, read_rig
+from mem4nav.bringup.supervisor import STAND_BY
 from mem4nav.errors import UsageError
 from slam.shipped import shipped_file
 
@@ -27,6 +28,7 @@ class NodeProcess:
         namespace: "" or absolute.
         parameters, remappings: as ROS wants them.
         once: it does one thing and ends.
+        spare: a second process stands by, ready to take its place.
     """
 
     name: str
@@ -34,14 +36,19 @@ class NodeProcess:
     parameters: dict[str, Any] = field(default_factory=dict)
     remappings: dict[str, str] = field(default_factory=dict)
     once: bool = False
+    spare: bool = False
 
-    def command(self) -> list[str]:
-        """What starts it with this Python."""
+    def command(self, *options: str) -> list[str]:
+        """What starts it with this Python; ``options`` are the node's own, before those of ROS."""
         words = [f"{name}:={_yaml(value)}" for name, value in self.parameters.items()]
         renamed = {"__ns": self.namespace} if self.namespace else {}
         names = [f"{old}:={new}" for old, new in (renamed | self.remappings).items()]
-        options = [part for word in words for part in ("-p", word)] + [part for name in names for part in ("-r", name)]
-        return [sys.executable, "-m", f"nodes.{self.name}", *(["--ros-args", *options] if options else [])]
+        ros = [part for word in words for part in ("-p", word)] + [part for name in names for part in ("-r", name)]
+        return [sys.executable, "-m", f"nodes.{self.name}", *options, *(["--ros-args", *ros] if ros else [])]
+
+    def spare_command(self) -> list[str]:
+        """What starts its spare; empty where it has none."""
+        return self.command(STAND_BY) if self.spare else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ def _node(
     remappings = {old: str(filled(new, values)) for old, new in about.remappings.items()}
     if namespace:
         remappings = {topic: topic.lstrip("/") for topic in bringup.namespaced} | remappings
-    node = NodeProcess(name, namespace, parameters, remappings, about.once)
+    node = NodeProcess(name, namespace, parameters, remappings, about.once, about.spare)
     if about.rig:
         node = _with_sensors(node, rig)
     if about.reliable:

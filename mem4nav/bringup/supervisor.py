@@ -1,26 +1,24 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps processes running: started together, restarted when they crash, ended together."""
+"""Keeps processes running: started together, replaced or restarted when they crash, ended together."""
 
 from __future__ import annotations
 
-import ctypes
 import signal
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from mem4nav.bringup.child import Child
 from mem4nav.bringup.description import Restart
 
 REFUSED = 2
 """Exit code of a process that cannot run as it was configured: starting it again would not help."""
+STAND_BY = "--stand-by"
+"""Option of a node that makes itself ready, and goes on once a line comes on its input."""
 _POLL_S = 0.05
 _PATIENCE_S = (10.0, 3.0)
 """After SIGINT, after SIGTERM; then comes SIGKILL."""
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +28,13 @@ class Task:
     Attributes:
         name: what its lines are told under.
         command: words.
+        spare: words of a process that makes itself ready, and takes the place of one that ended; empty: there is none.
         once: it may end by itself; otherwise its end is a crash, whatever its code.
     """
 
     name: str
     command: tuple[str, ...]
+    spare: tuple[str, ...] = ()
     once: bool = False
 
 
@@ -82,32 +82,23 @@ class Supervisor:
         return REFUSED if refused else int(killed)
 
     def _start(self, one: _Running) -> None:
-        one.process = subprocess.Popen(
-            one.task.command, env=self._environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-            errors="replace", start_new_session=True, preexec_fn=_die_with_parent,
-        )  # fmt: skip
-        one.started_s = time.monotonic()
-        one.reader = threading.Thread(target=self._read, args=(one.task.name, one.process), daemon=True)
-        one.reader.start()
+        one.due_s, one.child = None, self._child(one.task.name, one.task.command)
 
-    def _read(self, name: str, process: subprocess.Popen[str]) -> None:
-        assert process.stdout is not None
-        with process.stdout as lines:
-            for line in lines:
-                self._tell(name, line.rstrip())
+    def _child(self, name: str, command: Sequence[str], *, waits: bool = False) -> Child:
+        return Child(command, self._environment, lambda line: self._tell(name, line), waits=waits)
 
     def _attend(self, one: _Running) -> bool:
         """Look after one process; True where it refused to run."""
         now = time.monotonic()
-        if one.over or one.process is None:
+        if one.over or one.child is None:
             return False
         if one.due_s is not None:
             if now >= one.due_s:
-                one.due_s = None
                 self._start(one)
             return False
-        code = one.process.poll()
+        code = one.child.code
         if code is None:
+            self._keep_spare(one, now)
             return False
         if code == REFUSED and not one.task.once:
             self._tell(one.task.name, "cannot run as it was configured: all are stopped")
@@ -115,11 +106,27 @@ class Supervisor:
         if one.task.once:
             one.over = True
             self._tell(one.task.name, "done" if code == 0 else f"ended with {_named(code)}")
-            return False
+        else:
+            self._replace(one, code, now)
+        return False
+
+    def _keep_spare(self, one: _Running, now: float) -> None:
+        """A spare is made ready once all is under way, and again where it ended."""
+        assert one.child is not None
+        if not one.task.spare or now - one.child.started_s < self._restart.spare_s:
+            return
+        if one.spare is None or (one.spare.code is not None and now - one.spare.started_s > self._restart.most_s):
+            one.spare = self._child(one.task.name, one.task.spare, waits=True)
+
+    def _replace(self, one: _Running, code: int, now: float) -> None:
+        """The spare goes on where there is one; it is not there before the last one has run for some time."""
+        if one.spare is not None and one.spare.code is None:
+            one.spare.go_on()
+            one.child, one.spare = one.spare, None
+            return self._tell(one.task.name, f"ended with {_named(code)}: another, which stood by, goes on")
         wait_s = one.wait_s(now, self._restart)
         one.due_s = now + wait_s
         self._tell(one.task.name, f"ended with {_named(code)}: started again in {wait_s:.1f} s")
-        return False
 
     def _end(self) -> bool:
         """End what runs; True where something had to be killed."""
@@ -130,37 +137,39 @@ class Supervisor:
             while self._alive() and time.monotonic() < until and self._stops <= patient:
                 time.sleep(_POLL_S)
         killed = self._alive()
-        for one in killed:
-            self._tell(one.task.name, "did not end: killed")
+        for name, _ in killed:
+            self._tell(name, "did not end: killed")
         self._signal(signal.SIGKILL)
         for one in self._running:
-            if one.process is not None and one.reader is not None:
-                one.process.wait()
-                one.reader.join(1.0)
+            for child in one.children():
+                child.buried()
         return bool(killed)
 
-    def _alive(self) -> list[_Running]:
-        return [one for one in self._running if one.process is not None and one.process.poll() is None]
+    def _alive(self) -> list[tuple[str, Child]]:
+        return [(one.task.name, child) for one in self._running for child in one.children() if child.code is None]
 
     def _signal(self, number: int) -> None:
-        for one in self._alive():
-            assert one.process is not None
-            one.process.send_signal(number)
+        for _, child in self._alive():
+            child.signal(number)
 
 
 @dataclass(slots=True)
 class _Running:
     task: Task
-    process: subprocess.Popen[str] | None = None
-    reader: threading.Thread | None = None
-    started_s: float = 0.0
+    child: Child | None = None
+    spare: Child | None = None
     due_s: float | None = None
     last_wait_s: float = 0.0
     over: bool = False
 
+    def children(self) -> list[Child]:
+        """The process and its spare, those that there are."""
+        return [child for child in (self.child, self.spare) if child is not None]
+
     def wait_s(self, now: float, restart: Restart) -> float:
         """Before it is started again."""
-        if now - self.started_s >= restart.well_s or not self.last_wait_s:
+        assert self.child is not None
+        if now - self.child.started_s >= restart.well_s or not self.last_wait_s:
             self.last_wait_s = restart.first_s
         else:
             self.last_wait_s = min(2.0 * self.last_wait_s, restart.most_s)
@@ -169,14 +178,3 @@ class _Running:
 
 def _named(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"code {code}"
-
-
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-"""Looked up here: between fork and exec there is no loading of libraries."""
-
-
-def _die_with_parent() -> None:
-    """No node is left running where the supervisor is killed, and none is deaf to SIGINT because a shell was."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

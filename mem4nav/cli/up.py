@@ -88,7 +88,7 @@ def _run(bringup: Bringup, company: Company, terminal: Terminal) -> int:
 
     from mem4nav.bringup.supervisor import Supervisor, Task
 
-    tasks = [Task(node.name, tuple(node.command()), node.once) for node in company.nodes]
+    tasks = [Task(node.name, tuple(node.command()), tuple(node.spare_command()), node.once) for node in company.nodes]
     if company.viewer:
         tasks.append(Task("viewer", company.viewer, once=True))
     width = max(len(task.name) for task in tasks)
