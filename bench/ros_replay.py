@@ -92,7 +92,7 @@ def _bars(report: Report, runs: dict[float, Played], library: ReplayResult) -> N
 
 
 def _pace(report: Report, bag: Path, real: Played) -> None:
-    """What a scan costs whose code and map have left the caches, because the scan before was a tenth of a second ago."""
+    """A scan costs more where code and map have left the caches since the one before, a tenth of a second ago."""
     began_s, first_ns = time.monotonic(), 0
 
     def wait(result: ScanResult) -> None:
