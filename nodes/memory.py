@@ -262,7 +262,9 @@ class MemoryNode(Node):
             if (publishers := self.count_publishers(topic)) > 1:
                 found.append(Trouble(f"{publishers} publishers on {topic}: there must be one"))
         if self._observer.jumps:
-            found.append(Trouble(f"the clock went back {self._observer.jumps} times: set down anew, nothing forgotten"))
+            found.append(
+                Trouble(f"clock or pose jumped {self._observer.jumps} times: set down anew, nothing forgotten")
+            )
         return found
 
     def _values(self) -> dict[str, object]:

@@ -122,7 +122,10 @@ class Navigator(Node):
         except ValueError as error:
             return self.get_logger().warning(f"odom left out: {error}", throttle_duration_sec=5.0)
         if not self._poses.add(stamp_ns(message.header), T) and self._driver is not None:
-            self._driver, self._refused = None, "the clock jumped back: give the instruction again"
+            self._driver, self._refused = (
+                None,
+                "the clock jumped back, or the odometry begins anew: give the instruction again",
+            )
             self._tell()
 
     def _take_scan(self, data: bytes) -> None:

@@ -112,9 +112,10 @@ def test_places_are_passed_in_order_and_known_again_on_the_way_back(observer, ke
     assert graph.path(0, 3) == [0, 1, 2, 3]
 
 
-def test_a_clock_that_jumps_back_joins_no_places(observer, kept):
+@pytest.mark.parametrize("then_ns", [0, 10**12 + 10**10], ids=["clock", "pose"])
+def test_a_clock_that_jumps_back_or_a_pose_that_leaps_joins_no_places(observer, kept, then_ns):
     drive(observer, straight(20.0), began_ns=10**12)
-    drive(observer, [(100.0, 0.0), (100.5, 0.0)], began_ns=0)
+    drive(observer, [(5000.0, 0.0), (5000.5, 0.0)], began_ns=then_ns)
     assert observer.jumps == 1 and len(kept.memory.graph) == 3
     assert (1, 2) not in kept.memory.graph.edges
 

@@ -202,7 +202,7 @@ def test_a_clock_that_jumps_back_and_a_second_source_are_named(drive):
     drive.pass_along(0.0, 20.0)
     drive.number = 0
     drive.pass_along(0.0, 5.0)
-    drive.company.until_diagnosed("memory", "2 publishers on odom", "the clock went back 1 times")
+    drive.company.until_diagnosed("memory", "2 publishers on odom", "clock or pose jumped 1 times")
     drive.company.node.destroy_publisher(second)
 
 

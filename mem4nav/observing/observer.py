@@ -40,7 +40,7 @@ class Observer:
 
     Attributes:
         memory: the one that is written.
-        jumps: how often the clock went back: places before and after are not joined by a way.
+        jumps: how often clock or pose jumped: places before and after are not joined by a way.
     """
 
     def __init__(
