@@ -99,7 +99,8 @@ class Restart:
         first_s: wait before the first time.
         most_s: the wait doubles each time, up to this.
         well_s: who has run for so long starts with ``first_s`` again.
-        spare_s: who has run for so long gets its spare, where it has one; a spare takes its place without a wait.
+        spare_s: who has run for so long gets its spare, where it has one; a spare takes its place without a wait, and
+            gets its own at once where the one before had run for ``well_s``.
     """
 
     first_s: float = 0.1

@@ -83,6 +83,7 @@ class Supervisor:
 
     def _start(self, one: _Running) -> None:
         one.due_s, one.child = None, self._child(one.task.name, one.task.command)
+        one.spare_due_s = one.child.started_s + self._restart.spare_s
 
     def _child(self, name: str, command: Sequence[str], *, waits: bool = False) -> Child:
         return Child(command, self._environment, lambda line: self._tell(name, line), waits=waits)
@@ -111,18 +112,19 @@ class Supervisor:
         return False
 
     def _keep_spare(self, one: _Running, now: float) -> None:
-        """A spare is made ready once all is under way, and again where it ended."""
-        assert one.child is not None
-        if not one.task.spare or now - one.child.started_s < self._restart.spare_s:
-            return
-        if one.spare is None or (one.spare.code is not None and now - one.spare.started_s > self._restart.most_s):
+        """A spare is made ready when it is due, and after a while another where it ended by itself."""
+        if one.spare is not None and one.spare.code is not None:
+            one.spare, one.spare_due_s = None, now + self._restart.most_s
+        if one.task.spare and one.spare is None and now >= one.spare_due_s:
             one.spare = self._child(one.task.name, one.task.spare, waits=True)
 
     def _replace(self, one: _Running, code: int, now: float) -> None:
-        """The spare goes on where there is one; it is not there before the last one has run for some time."""
+        """The spare goes on where there is one; the next is made ready at once where the one that ended ran well."""
+        assert one.child is not None
         if one.spare is not None and one.spare.code is None:
             one.spare.go_on()
-            one.child, one.spare = one.spare, None
+            ran_well = now - one.child.started_s >= self._restart.well_s
+            one.child, one.spare, one.spare_due_s = one.spare, None, now + (0.0 if ran_well else self._restart.spare_s)
             return self._tell(one.task.name, f"ended with {_named(code)}: another, which stood by, goes on")
         wait_s = one.wait_s(now, self._restart)
         one.due_s = now + wait_s
@@ -159,6 +161,7 @@ class _Running:
     child: Child | None = None
     spare: Child | None = None
     due_s: float | None = None
+    spare_due_s: float = 0.0
     last_wait_s: float = 0.0
     over: bool = False
 
