@@ -8,7 +8,6 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 from typing import Protocol, cast
 
 import rclpy
@@ -20,7 +19,7 @@ from rclpy.task import Future
 
 from mem4nav.bringup.supervisor import REFUSED, STAND_BY
 from nodes.standing_by import stood_by
-from nodes.stopping import end_on_signals, told_to_end
+from nodes.stopping import Ending, end_on_signals
 
 logger = logging.getLogger(__name__)
 
@@ -69,18 +68,18 @@ def _end_of(node: Node, work: Callable[[threading.Event], None]) -> bool:
 
     The executor has a thread of its own: in the main thread it would have to wake ten times a second to see a signal.
     """
-    told, stopped, over, failed = told_to_end(), threading.Event(), Future(), threading.Event()
+    ending, stopped, over, failed = Ending(), threading.Event(), Future(), threading.Event()
     executor = SingleThreadedExecutor()
     executor.add_node(node)
 
     def keep(name: str, going: Callable[[], object]) -> threading.Thread:
-        thread = threading.Thread(target=_keep, args=(going, failed, told), name=name)
+        thread = threading.Thread(target=_keep, args=(going, failed, ending), name=name)
         thread.start()
         return thread
 
     working = keep("work", lambda: work(stopped))
     spinning = keep("spin", lambda: executor.spin_until_future_complete(over))
-    told.get()
+    ending.wait()
     stopped.set()
     working.join()
     over.set_result(None)
@@ -88,7 +87,7 @@ def _end_of(node: Node, work: Callable[[threading.Event], None]) -> bool:
     return failed.is_set()
 
 
-def _keep(going: Callable[[], object], failed: threading.Event, told: SimpleQueue[None]) -> None:
+def _keep(going: Callable[[], object], failed: threading.Event, ending: Ending) -> None:
     """A thread that ends or fails takes the node with it: whoever started it starts it again."""
     try:
         going()
@@ -98,4 +97,4 @@ def _keep(going: Callable[[], object], failed: threading.Event, told: SimpleQueu
         logger.exception("the node fails")
         failed.set()
     finally:
-        told.put(None)
+        ending.tell()

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from queue import SimpleQueue
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -28,18 +27,30 @@ def end_on_signals() -> None:
         signal.signal(number, _end)
 
 
-def told_to_end() -> SimpleQueue[None]:
-    """From now on signals put something into this queue, and the node ends by itself.
-
-    A signal may come while this very thread holds the lock of an event or of a queue of the usual kind; here it may.
-    """
-    told: SimpleQueue[None] = SimpleQueue()
-    for number in _SIGNALS:
-        signal.signal(number, lambda *_: told.put(None))
-    return told
-
-
 def _end(number: int, frame: FrameType | None) -> None:
     for other in _SIGNALS:
         signal.signal(other, lambda *_: None)
     sys.exit(0)
+
+
+class Ending:
+    """From now on signals end the node in order: ``wait`` comes back.
+
+    Of two signals in a row the kernel may hand both to a thread that is not the main one, which a lock that it waits
+    for would never learn; a byte in a pipe it does, whoever has handled the signal.
+    """
+
+    def __init__(self) -> None:
+        self._told, self._tell = os.pipe()
+        os.set_blocking(self._tell, False)
+        signal.set_wakeup_fd(self._tell)
+        for number in _SIGNALS:
+            signal.signal(number, lambda *_: None)
+
+    def tell(self) -> None:
+        """End it without a signal; from any thread."""
+        os.write(self._tell, b"\0")
+
+    def wait(self) -> None:
+        """Until a signal has come, or somebody has told so."""
+        os.read(self._told, 1)
