@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""Habitat's frames, episode files, measures and panoramas: what needs no simulator."""
+"""Habitat's frames, episode files, measures and LiDAR: what needs no simulator."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from sim_envs.habitat.episodes import (
 from sim_envs.habitat.frames import from_enu, pose_from_enu, pose_to_enu, to_enu, upright_pose, yaw_of
 from sim_envs.habitat.glb import Part, write_glb
 from sim_envs.habitat.interpreter import VARIABLE, find_interpreter
+from sim_envs.habitat.lidar import FACES, DepthLidar, face_rays, free_ways_deg
 from sim_envs.habitat.measures import dense_ndtw, resampled, score_walk
-from sim_envs.habitat.panorama import PanoramaLidar, free_ways_deg, pixel_rays
 
 rng = np.random.default_rng(7)
 
@@ -144,25 +144,40 @@ def test_turning_in_place_does_not_change_ndtw_and_a_walk_elsewhere_scores_littl
     assert dense_ndtw(way + np.array([0.0, 9.0, 0.0]), reference) == pytest.approx(np.exp(-3.0), rel=0.05)
 
 
-def test_returns_of_the_panorama_lie_on_the_ground_and_the_wall():
-    height, eye, wall = 512, PanoramaLidar().height_m, 7.0
-    rays = pixel_rays(height, 2 * height)
+def pictures(lidar, nearest):
+    """(4, H, W) depth of surfaces: metres along each ray (P, 3) to them, in lengths of the ray."""
+    height, width = lidar.picture
     with np.errstate(divide="ignore"):
-        ground = np.where(rays[..., 2] < 0, -eye / rays[..., 2], np.inf)
-        ahead = np.where(rays[..., 0] > 0, wall / rays[..., 0], np.inf)
-    depth = np.minimum(ground, ahead) * np.abs(rays).max(axis=-1)
-    points = PanoramaLidar().scan(np.where(depth < 50.0, depth, 0.0).astype(np.float32))
-    on_ground, on_wall = np.abs(points[:, 2]) < 1e-3, np.abs(points[:, 0] - wall) < 1e-3
+        depth = nearest(face_rays(height, width))
+    return np.where(depth < 50.0, depth, 0.0).reshape(FACES, height, width)
+
+
+def test_returns_lie_on_the_ground_and_the_wall():
+    lidar, wall = DepthLidar(), 7.0
+    points = lidar.scan(pictures(lidar, lambda rays: np.minimum(
+        np.where(rays[:, 2] < 0, -lidar.height_m / rays[:, 2], np.inf),
+        np.where(rays[:, 1] > 0, wall / rays[:, 1], np.inf),
+    )))  # fmt: skip
+    on_ground, on_wall = np.abs(points[:, 2]) < 1e-3, np.abs(points[:, 1] - wall) < 1e-3
     assert (on_ground | on_wall).all() and on_ground.sum() > 1000 and on_wall.sum() > 1000
+    assert len(np.unique(points[:, 4])) == lidar.channels
+
+
+def test_firings_leave_no_gap_all_round():
+    lidar = DepthLidar()
+    points = lidar.scan(pictures(lidar, lambda rays: 10.0 / np.linalg.norm(rays, axis=1)))
+    np.testing.assert_allclose(np.linalg.norm(points[:, :3] - [0.0, 0.0, lidar.height_m], axis=1), 10.0, atol=1e-4)
+    bearing = np.sort(np.degrees(np.arctan2(points[:, 1], points[:, 0]))[points[:, 4] == 40])
+    assert len(points) == lidar.channels * lidar.columns
+    assert np.diff(bearing, append=bearing[0] + 360.0).max() < 2.2 * 360.0 / lidar.columns
 
 
 def test_intensity_is_reflectivity_where_a_ray_meets_a_wall_squarely_and_less_where_it_grazes():
-    height = 512
-    rays = pixel_rays(height, 2 * height)
-    depth = np.where(rays[..., 0] > 0.1, 4.0 / np.maximum(rays[..., 0], 0.1), 0.0) * np.abs(rays).max(axis=-1)
-    returns = PanoramaLidar().scan(depth.astype(np.float32), np.full(depth.shape, 128, np.uint8))
+    lidar = DepthLidar()
+    depth = pictures(lidar, lambda rays: np.where(rays[:, 0] > 0.1, 4.0 / np.maximum(rays[:, 0], 0.1), np.inf))
+    returns = lidar.scan(depth, np.full(depth.shape, 128, np.uint8))
     bearing = np.degrees(np.arctan2(returns[:, 1], returns[:, 0]))
-    level = np.abs(returns[:, 2] - PanoramaLidar().height_m) < 0.3
+    level = np.abs(returns[:, 2] - lidar.height_m) < 0.3
     assert np.median(returns[level & (np.abs(bearing) < 5.0), 3]) == pytest.approx(0.5, abs=0.02)
     assert np.median(returns[level & (np.abs(np.abs(bearing) - 60.0) < 2.0), 3]) == pytest.approx(0.5 * 0.625, abs=0.03)
 

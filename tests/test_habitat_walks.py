@@ -15,23 +15,25 @@ import pytest
 
 pytest.importorskip("open3d")
 
+from detection.sample import no_boxes
 from mem4nav.cli.habitat_walks import LandmarkDetector
 from mem4nav.cli.main import main
 from mem4nav.environment import Action, Episode
 from sim_envs.city import make_city
 from sim_envs.habitat import HabitatConfig, HabitatError, SensorConfig, SensorKind, Simulator, WorkerDiedError
 from sim_envs.habitat.baselines import OracleAgent
-from sim_envs.habitat.environment import HabitatEnvironment, sensors
+from sim_envs.habitat.environment import HabitatEnvironment
 from sim_envs.habitat.episodes import read_episodes
 from sim_envs.habitat.frames import upright_pose, yaw_of
 from sim_envs.habitat.interpreter import find_interpreter
-from sim_envs.habitat.panorama import PanoramaLidar
+from sim_envs.habitat.lidar import DepthLidar, face_names
 from sim_envs.habitat.town_episodes import make_walkable_town, town_config
 from sim_envs.habitat.walker import Walker
 
 pytestmark = pytest.mark.habitat
 RGB = SensorConfig("rgb", SensorKind.RGB, 48, 64)
 DEPTH = SensorConfig("depth", SensorKind.DEPTH, 48, 64)
+LIDAR = DepthLidar()
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +53,9 @@ def town(towns):
 
 @pytest.fixture(scope="module")
 def simulator(town):
-    lidar = sensors(PanoramaLidar(), rows_px=128)
-    with Simulator(HabitatConfig(town.scene.stage, sensors=(RGB, DEPTH, *lidar))) as simulator:
+    panorama = SensorConfig("panorama", SensorKind.DEPTH, 32, 64, panorama=True)
+    eyes = (RGB, DEPTH, panorama, *LIDAR.sensors(reflectivity=True))
+    with Simulator(HabitatConfig(town.scene.stage, sensors=eyes)) as simulator:
         yield simulator
 
 
@@ -84,28 +87,51 @@ def test_a_step_without_looking_ends_where_one_with_looking_does(simulator, epis
 
 def test_pictures_show_a_street(simulator, episodes):
     simulator.place(episodes[0].T_enu_base)
-    rgb, depth = simulator.picture("rgb"), simulator.picture("depth")
+    simulator.observe(["rgb", "depth", "panorama"])
+    rgb, depth, panorama = (simulator.picture(name) for name in ("rgb", "depth", "panorama"))
     assert rgb.shape == (48, 64, 3) and rgb.dtype == np.uint8 and len(np.unique(rgb)) > 20
     assert depth.shape == (48, 64) and 1.0 < np.median(depth[-8:]) < 6.0
+    assert panorama.shape == (32, 64) and np.ptp(panorama[24]) > 0.0
 
 
-def test_the_panorama_finds_the_ground_underfoot(simulator, episodes):
+def test_only_the_sensors_that_are_asked_for_look_anew(simulator, episodes):
     simulator.place(episodes[0].T_enu_base)
-    points = PanoramaLidar().scan(simulator.picture("depth_panorama"))
+    simulator.observe()
+    rgb, depth = simulator.picture("rgb").copy(), simulator.picture("depth").copy()
+    simulator.act("left")
+    simulator.observe(["depth"])
+    assert (simulator.picture("depth") != depth).any() and (simulator.picture("rgb") == rgb).all()
+
+
+def look(simulator, episodes, T=None, **asked):
+    """Returns from the first episode's start, or from a pose, by an environment's observation."""
+    environment = HabitatEnvironment(simulator, episodes, lidar=LIDAR)
+    first = environment.reset(Episode(episodes[0].id, "", ""))
+    if T is not None:
+        simulator.place(T)
+    return first.look(**asked)
+
+
+def test_a_look_finds_the_ground_underfoot(simulator, episodes):
+    points = look(simulator, episodes)
     underfoot = (np.hypot(points[:, 0], points[:, 1]) < 5.0) & (points[:, 2] < 0.5)
-    assert len(points) > 1000 and abs(np.median(points[underfoot, 2])) < 0.3
+    assert len(points) > 10_000 and abs(np.median(points[underfoot, 2])) < 0.3
 
 
-def test_the_panorama_measures_what_rays_through_the_town_hit(simulator, episodes):
-    world, lidar = make_city(town_config(0)), PanoramaLidar(max_range_m=30.0)
+def test_a_look_without_reflectivity_sees_the_same_places(simulator, episodes):
+    full, plain = look(simulator, episodes), look(simulator, episodes, reflectivity=False)
+    np.testing.assert_allclose(full[:, :3], plain[:, :3], atol=1e-6)
+    assert len(np.unique(plain[:, 3])) == 1 and len(np.unique(full[:, 3])) > 100
+
+
+def test_a_look_measures_what_rays_through_the_town_hit(simulator, episodes):
     T = upright_pose(episodes[0].T_enu_base[:3, 3], 1.3)
-    simulator.place(T)
-    points = lidar.scan(simulator.picture("depth_panorama"))[:, :3]
-    eye = T[:3, 3] + [0.0, 0.0, lidar.height_m]
+    points = look(simulator, episodes, T)[:, :3]
+    eye = T[:3, 3] + [0.0, 0.0, LIDAR.height_m]
     away = points @ T[:3, :3].T + T[:3, 3] - eye
     distance = np.linalg.norm(away, axis=1)
-    hits = world.static.cast(np.tile(eye, (len(away), 1)), away / distance[:, None])
-    assert np.median(np.abs(hits.distance - distance)) < 0.06
+    hits = make_city(town_config(0)).static.cast(np.tile(eye, (len(away), 1)), away / distance[:, None])
+    assert np.median(np.abs(hits.distance - distance)) < 0.02
 
 
 def test_the_shortest_way_is_at_least_as_long_as_the_straight_one(simulator, episodes):
@@ -143,12 +169,12 @@ def test_a_scene_that_is_not_there_is_one_clear_error(towns, tmp_path):
         Simulator(HabitatConfig(tmp_path / "nowhere.stage_config.json", sensors=(DEPTH,)))
 
 
-def test_an_environment_walks_looks_and_scores(simulator, episodes):
-    environment = HabitatEnvironment(simulator, episodes, lidar=PanoramaLidar(), look_m=0.4)
+def test_an_environment_walks_and_scores(simulator, episodes):
+    environment = HabitatEnvironment(simulator, episodes)
     first = environment.reset(Episode(episodes[0].id, "", ""))
-    assert first.returns is not None and first.position_m == (0.0, 0.0)
-    looked = [environment.step(Action.FORWARD)[0].returns is not None for _ in range(6)]
-    assert 1 <= sum(looked) <= 3
+    assert first.look is None and first.position_m == (0.0, 0.0)
+    for _ in range(6):
+        environment.step(Action.FORWARD)
     around, _ = environment.step(Action.TURN_AROUND)
     assert abs(around.heading_deg - first.heading_deg) == pytest.approx(180.0, abs=0.1)
     _, done = environment.step(Action.STOP)
@@ -196,20 +222,48 @@ def test_a_worker_that_is_killed_on_the_way_costs_no_episode(towns, town, tmp_pa
     assert len(list((tmp_path / "episodes").glob("*.png"))) == 2
 
 
-def test_a_walker_goes_along_the_street_and_turns_when_it_is_told_to(town, episodes):
+class Watched:
+    """Finds nothing, and counts how often it was asked."""
+
+    classes = ("bench", "hydrant")
+
+    def __init__(self):
+        self.asked = 0
+
+    def __call__(self, returns):
+        self.asked += 1
+        return no_boxes()
+
+
+def walk(simulator, episodes, walker, instruction, steps):
+    """Headings and looks taken, step by step."""
+    environment = HabitatEnvironment(simulator, episodes, lidar=LIDAR)
+    observation = environment.reset(Episode(episodes[0].id, "", ""))
+    walker.begin(instruction, observation)
+    headings, looks, observe = [observation.heading_deg], [], simulator.observe
+    simulator.observe = lambda names: looks.append(names) or observe(names)
+    for _ in range(steps):
+        observation, _ = environment.step(walker.act(observation).action)
+        headings.append(observation.heading_deg)
+    simulator.observe = observe
+    return environment, headings, looks
+
+
+def test_a_walker_goes_along_the_street_and_turns_when_it_is_told_to(simulator, episodes):
     pytest.importorskip("torch")
-    lidar = PanoramaLidar()
-    with Simulator(HabitatConfig(town.scene.stage, sensors=sensors(lidar, 256, reflectivity=True))) as simulator:
-        environment = HabitatEnvironment(simulator, episodes, lidar=lidar, look_m=1.0)
-        walker = Walker(LandmarkDetector(lidar.height_m))
-        observation = environment.reset(Episode(episodes[0].id, "", ""))
-        walker.begin("Turn around. Stop at the bench.", observation)
-        headings = [observation.heading_deg]
-        for _ in range(40):
-            observation, _ = environment.step(walker.act(observation).action)
-            headings.append(observation.heading_deg)
+    walker = Walker(LandmarkDetector(LIDAR.height_m))
+    environment, headings, _ = walk(simulator, episodes, walker, "Turn around. Stop at the bench.", 40)
     assert abs((headings[12] - headings[0]) % 360.0 - 180.0) < 20.0
     assert np.linalg.norm(environment.path[-1] - environment.path[0]) > 4.0
+
+
+def test_a_walker_asks_its_detector_only_where_it_seeks_a_landmark(simulator, episodes):
+    turning, seeking = Watched(), Watched()
+    text = "Turn left at the third crossing and stop at the bench."
+    _, _, looks = walk(simulator, episodes, Walker(turning), text, 40)
+    walk(simulator, episodes, Walker(seeking), "Stop at the bench.", 40)
+    assert turning.asked == 0 and seeking.asked > 3
+    assert 3 < len(looks) < 20 and not any(name in names for names in looks for name in face_names(SensorKind.RGB))
 
 
 def test_a_walker_gives_up_at_once_what_it_cannot_detect(simulator, episodes):

@@ -21,11 +21,11 @@ from mem4nav.environment import Episode
 from mem4nav.evaluation import Prediction, follow
 from sim_envs.habitat.baselines import OracleAgent, RandomAgent
 from sim_envs.habitat.config import HabitatConfig, SensorConfig, SensorKind
-from sim_envs.habitat.environment import HabitatEnvironment, sensors
+from sim_envs.habitat.environment import HabitatEnvironment
 from sim_envs.habitat.episodes import HabitatEpisode, read_episodes
 from sim_envs.habitat.errors import WorkerDiedError
+from sim_envs.habitat.lidar import DepthLidar
 from sim_envs.habitat.measures import WalkScore
-from sim_envs.habitat.panorama import PanoramaLidar
 from sim_envs.habitat.town import is_town
 from sim_envs.habitat.walker import Walker
 from sim_envs.habitat.worker import Simulator
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 FAILED = WalkScore(0.0, 0.0, 0.0, float("nan"), 0.0, 0.0, 0.0, 0)
 _TRIES = 3
-LIDAR, LOOK_M = PanoramaLidar(), 0.5
+LIDAR = DepthLidar()
 _EYE = (SensorConfig("eye", SensorKind.DEPTH, 8, 8),)
 
 
@@ -116,9 +116,9 @@ class HabitatRecipe:
         def walk(job: Job) -> list[Walked]:
             episodes = [one for one in read_episodes(Path(job.file)) if one.id in job.names]
             sees = self.agent == "modular"
-            eyes = sensors(LIDAR, reflectivity=is_town(Path(job.scene))) if sees else _EYE
+            eyes = LIDAR.sensors(reflectivity=is_town(Path(job.scene))) if sees else _EYE
             with Simulator(HabitatConfig(Path(job.scene), sensors=eyes), self.python) as simulator:
-                environment = HabitatEnvironment(simulator, episodes, lidar=LIDAR if sees else None, look_m=LOOK_M)
+                environment = HabitatEnvironment(simulator, episodes, lidar=LIDAR if sees else None)
                 make = self._maker(environment)
                 return [self._walk(environment, make, episode) for episode in episodes]
 

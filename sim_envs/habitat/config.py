@@ -39,6 +39,8 @@ class SensorConfig:
         eye_m: above the ground.
         hfov_deg: horizontal opening angle; of no meaning in a panorama.
         panorama: equirectangular, all round; the middle column looks ahead, columns run to the right.
+        yaw_deg: to the left of straight ahead.
+        far_m: what is further away is not drawn: the nearer, the faster.
     """
 
     name: str
@@ -48,6 +50,8 @@ class SensorConfig:
     eye_m: float = 1.5
     hfov_deg: float = 90.0
     panorama: bool = False
+    yaw_deg: float = 0.0
+    far_m: float = 1000.0
 
     @property
     def dtype(self) -> np.dtype:

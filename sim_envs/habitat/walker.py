@@ -18,7 +18,7 @@ from mem4nav.driving.crossing import wrapped
 from mem4nav.driving.driver import Driver, Phase
 from mem4nav.driving.follower import ahead_of
 from mem4nav.environment import Action, Observation
-from sim_envs.habitat.environment import HabitatObservation
+from sim_envs.habitat.environment import HabitatObservation, Look
 from sim_envs.habitat.frames import yaw_of
 
 WALKING = DriverConfig(
@@ -27,6 +27,9 @@ WALKING = DriverConfig(
 )  # fmt: skip
 """A driver's settings for somebody on foot, who is narrow and stops abreast of the goal, not before it."""
 _LOOK_NS = 100_000_000
+_LOOK_S, _DETECT_S = 0.2, 0.4
+"""It looks after as much way as a driver makes in this time, who is slower where there is more to see."""
+_LEAST_LOOK_M = 0.2
 _AIM_M = 1.5
 _HALF_TURN_DEG = 7.6
 _STUCK_M = 0.05
@@ -46,8 +49,9 @@ class Detects(Protocol):
 class Walker:
     """Follows one instruction after another.
 
-    Its eyes are the returns and the pose of a ``HabitatObservation``; each look counts as a tenth of a second for the
-    driver, and what the driver would steer along is walked in the environment's steps and turns.
+    Its eyes are the looks and the pose of a ``HabitatObservation``; each look counts as a tenth of a second for the
+    driver, and what the driver would steer along is walked in the environment's steps and turns. Looks are dear: it
+    looks the more often the slower the driver would go, and the detector is asked only where a landmark is sought.
 
     Args:
         detect: finds landmarks.
@@ -73,8 +77,8 @@ class Walker:
         assert isinstance(observation, HabitatObservation)
         if self._driver is None:
             return Decision(Action.STOP, self._reason, lost=True)
-        if observation.returns is not None:
-            self._look(self._driver, observation, observation.returns)
+        if observation.look is not None:
+            self._look(self._driver, observation, observation.look)
         for _ in range(3):
             if self._driver.is_over or len(self._driver.path):
                 break
@@ -88,17 +92,26 @@ class Walker:
 
     def _restart(self, driver: Driver | None, reason: str) -> None:
         self._driver, self._reason = driver, reason
-        self._stamp_ns = 0
+        self._stamp_ns, self._speed = 0, 0.0
+        self._looked = self._detected = np.full(2, np.inf)
         self._cloud = np.zeros((0, 3))
         self._way_out: deque[Action] = deque()
         self._last: tuple[Action, NDArray[np.float64]] | None = None
         self._side = 1
 
-    def _look(self, driver: Driver, observation: HabitatObservation, returns: NDArray[np.float64]) -> None:
+    def _look(self, driver: Driver, observation: HabitatObservation, look: Look) -> None:
         T = observation.T_odom_base
-        # The ground far ahead takes many rings; the detector was trained with half as many.
-        sparse = returns[returns[:, 4] % 2 == 0, :4] - [0.0, 0.0, ground_height_m(returns), 0.0]
-        driver.see(self._detect(sparse), T)
+        here = T[:2, 3]
+        if _way(self._looked, here) < max(_LEAST_LOOK_M, self._speed * _LOOK_S):
+            return
+        detects = driver.directions.seeks and _way(self._detected, here) >= self._speed * _DETECT_S
+        returns = look(reflectivity=detects)
+        self._looked = here
+        if detects:
+            self._detected = here
+            # The ground far ahead takes many rings; the detector was trained with half as many.
+            sparse = returns[returns[:, 4] % 2 == 0, :4] - [0.0, 0.0, ground_height_m(returns), 0.0]
+            driver.see(self._detect(sparse), T)
         self._cloud = returns[:, :3] @ T[:3, :3].T + T[:3, 3]
         self._think(driver, observation)
 
@@ -111,7 +124,7 @@ class Walker:
             yaw = driver.street.heading if abs(self._round(observation)) <= _HALF_TURN_DEG else yaw_of(T)
             T = T.copy()
             T[:2, 0] = np.cos(yaw), np.sin(yaw)
-        driver.update(self._stamp_ns, T, self._cloud)
+        self._speed = driver.update(self._stamp_ns, T, self._cloud).speed
 
     def _round(self, observation: HabitatObservation) -> float:
         """Degrees to the left that are missing when one turns round."""
@@ -148,6 +161,10 @@ class Walker:
         assert self._driver is not None
         self._last = None if position is None else (action, position.copy())
         return Decision(action, self._driver.directions.clause.text)
+
+
+def _way(start: NDArray[np.float64], end: NDArray[np.float64]) -> float:
+    return float(np.hypot(*(end - start)))
 
 
 def ground_height_m(returns: NDArray[np.float64]) -> float:

@@ -12,6 +12,7 @@ import select
 import subprocess
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Thread
@@ -143,7 +144,7 @@ class Simulator:
         self._ask("seed", seed=seed)
 
     def place(self, T_enu_base: NDArray[np.float64]) -> Pose:
-        """Put the walker down at (4, 4), and look."""
+        """Put the walker down at (4, 4), without looking."""
         position, rotation = pose_from_enu(T_enu_base)
         return self._pose(self._ask("place", position=position.tolist(), rotation=rotation.tolist()))
 
@@ -159,9 +160,10 @@ class Simulator:
         """Where the walker is; nothing is rendered."""
         return self._pose(self._ask("pose"))
 
-    def observe(self) -> Pose:
-        """Look."""
-        return self._pose(self._ask("observe"))
+    def observe(self, names: Sequence[str] | None = None) -> Pose:
+        """Look, with the sensors of these names, or with all: the other pictures stay as they were."""
+        wanted = [sensor.name for sensor in self.config.sensors] if names is None else list(names)
+        return self._pose(self._ask("observe", names=wanted))
 
     def path(self, start: ArrayLike, goals: ArrayLike) -> tuple[float, NDArray[np.float64]]:
         """Length (metres; inf: none) and corners (N, 3) of the shortest way from (3,) to the nearest of (G, 3)."""
