@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from mem4nav.errors import UsageError
 from mem4nav.evaluation import mean_interval, report_failures, spread, write_predictions
 from sim_envs.habitat.episodes import HabitatEpisode, read_episodes
 from sim_envs.habitat.interpreter import CACHE, find_interpreter
-from sim_envs.habitat.town_episodes import make_walkable_town
+from sim_envs.habitat.town_episodes import EPISODES_PER_TOWN, make_walkable_town
 from slam.files import write_text
 
 TOWNS = CACHE.parent / "towns"
@@ -67,17 +67,30 @@ def _own_file(options: Habitat, file: Path) -> list[tuple[Path, Path, HabitatEpi
     return [(file, folder, episode) for episode in episodes]
 
 
+@dataclass(frozen=True, slots=True)
+class TownRecipe:
+    """What a process needs to make towns by number."""
+
+    folder: str
+    python: str
+
+    def build(self) -> Callable[[int], int]:
+        """Makes them, and says how many episodes each has."""
+        return lambda number: len(read_episodes(make_walkable_town(number, Path(self.folder), self.python).episodes))
+
+
 def _towns(options: Habitat, python: str, terminal: Terminal) -> list[tuple[Path, Path, HabitatEpisode]]:
     """(file, folder of scenes, episode) in as many of our own towns as that takes."""
-    wanted: list[tuple[Path, Path, HabitatEpisode]] = []
     folder, number = options.scenes or TOWNS, options.town
-    with terminal.task("habitat, towns", options.episodes) as advance:
-        while len(wanted) < options.episodes:
-            town = make_walkable_town(number, folder, python)
-            number += 1
-            for episode in read_episodes(town.episodes)[: options.episodes - len(wanted)]:
-                wanted.append((town.episodes, folder, episode))
-                advance()
+    likely = range(number, number - (-options.episodes // EPISODES_PER_TOWN))
+    with terminal.task("habitat, towns", len(likely)) as advance:
+        spread(TownRecipe(str(folder), python), likely, workers=options.workers, advance=advance)
+    wanted: list[tuple[Path, Path, HabitatEpisode]] = []
+    while len(wanted) < options.episodes:
+        town = make_walkable_town(number, folder, python)
+        number += 1
+        for episode in read_episodes(town.episodes)[: options.episodes - len(wanted)]:
+            wanted.append((town.episodes, folder, episode))
     return wanted
 
 

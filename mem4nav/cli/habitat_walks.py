@@ -117,7 +117,7 @@ class HabitatRecipe:
             episodes = [one for one in read_episodes(Path(job.file)) if one.id in job.names]
             sees = self.agent == "modular"
             eyes = LIDAR.sensors(reflectivity=is_town(Path(job.scene))) if sees else _EYE
-            with Simulator(HabitatConfig(Path(job.scene), sensors=eyes), self.python) as simulator:
+            with opened(HabitatConfig(Path(job.scene), sensors=eyes), self.python) as simulator:
                 environment = HabitatEnvironment(simulator, episodes, lidar=LIDAR if sees else None)
                 make = self._maker(environment)
                 return [self._walk(environment, make, episode) for episode in episodes]
@@ -139,14 +139,15 @@ class HabitatRecipe:
     ) -> Walked:
         for restarts in range(_TRIES):
             try:
+                if restarts:
+                    environment.simulator.restart()
                 walked = _walked(environment, make(episode), episode, restarts)
+                if self.pictures and environment.path:
+                    write_bytes(self._path(episode).with_suffix(".png"), topdown_png(environment))
             except WorkerDiedError as error:
                 log.warning("episode %s begins anew: %s", episode.id, error)
-                environment.simulator.restart()
                 continue
             row = {"agent": self.agent, "seed": self.seed, **asdict(walked)}
-            if self.pictures and environment.path:
-                write_bytes(self._path(episode).with_suffix(".png"), topdown_png(environment))
             write_text(self._path(episode), json.dumps(row) + "\n")
             return walked
         return Walked(Prediction(episode.id, error=f"Habitat died {_TRIES} times"), FAILED, _TRIES)
@@ -163,6 +164,20 @@ class HabitatRecipe:
 
     def _path(self, episode: HabitatEpisode) -> Path:
         return Path(self.folder) / f"{quote(f'{Path(episode.scene).stem}-{episode.id}', safe='')}.json"
+
+
+def opened(config: HabitatConfig, python: str) -> Simulator:
+    """A simulator; one that dies while it opens its scene is started again.
+
+    Raises:
+        HabitatError: the scene cannot be opened.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return Simulator(config, python)
+        except WorkerDiedError as error:
+            log.warning("Habitat is started again: %s", error)
+    return Simulator(config, python)
 
 
 def _walked(environment: HabitatEnvironment, agent: Agent, episode: HabitatEpisode, restarts: int) -> Walked:

@@ -82,7 +82,7 @@ def face_names(kind: SensorKind) -> list[str]:
 
 
 @lru_cache(maxsize=4)
-def _pixels(lidar: DepthLidar) -> tuple[NDArray[np.float64], ...]:
+def _pixels(lidar: DepthLidar) -> tuple[NDArray, NDArray, NDArray, NDArray]:
     """Rays (P, 3) of all pixels per metre of depth; of each firing its pixel (F,), and those beside and below it."""
     height, width = lidar.picture
     elevation = np.radians(np.linspace(*lidar.fov_deg, lidar.channels))[:, None]
@@ -94,8 +94,8 @@ def _pixels(lidar: DepthLidar) -> tuple[NDArray[np.float64], ...]:
     row = np.clip(np.floor((height - width * up) / 2.0).astype(np.int64), 0, height - 1)
     start = face * height * width
     beside, below = np.where(column < width - 1, column + 1, column - 1), np.where(row < height - 1, row + 1, row - 1)
-    places = (start + row * width + column, start + row * width + beside, start + below * width + column)
-    return (face_rays(height, width), *(place.ravel() for place in places))
+    own, across, down = (start + r * width + c for r, c in ((row, column), (row, beside), (below, column)))
+    return face_rays(height, width), own.ravel(), across.ravel(), down.ravel()
 
 
 def face_rays(height: int, width: int) -> NDArray[np.float64]:

@@ -39,7 +39,10 @@ _NEAR_GROUND_M, _GROUND_WITHIN_M, _FEWEST = 7.0, 0.6, 50
 class Detects(Protocol):
     """A detector of landmarks."""
 
-    classes: Sequence[str]
+    @property
+    def classes(self) -> Sequence[str]:
+        """Names, in the order of the labels."""
+        ...
 
     def __call__(self, returns: NDArray[np.float64]) -> Any:
         """Boxes (``detection.sample.Boxes``) in base_link of (N, 4) returns whose ground is at z = 0."""
