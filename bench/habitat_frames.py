@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Frames of a Habitat that is asked in its own process: what the rate through the worker is held against.
 
-Run by the interpreter that has habitat_sim, with what opens the scene and where to stand as JSON. Each line on standard input is a number
-of frames; the answer is a line with the seconds that they took.
+Run by the interpreter that has habitat_sim, with what opens the scene and where to stand as JSON. Each line on standard
+input is a number of frames; the answer is a line with the seconds that they took.
 """
 
 from __future__ import annotations

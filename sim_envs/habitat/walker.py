@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -16,10 +15,10 @@ from mem4nav.driving.clauses import InstructionError
 from mem4nav.driving.config import DriverConfig, FollowerConfig
 from mem4nav.driving.crossing import wrapped
 from mem4nav.driving.driver import Driver, Phase
-from mem4nav.driving.follower import ahead_of
 from mem4nav.environment import Action, Observation
 from sim_envs.habitat.environment import HabitatObservation, Look
 from sim_envs.habitat.frames import yaw_of
+from sim_envs.habitat.stepper import Stepper
 
 WALKING = DriverConfig(
     follower=FollowerConfig(half_width_m=0.45, nose_m=0.3, margin_m=0.3),
@@ -30,9 +29,7 @@ _LOOK_NS = 100_000_000
 _LOOK_S, _DETECT_S = 0.2, 0.4
 """It looks after as much way as a driver makes in this time, who is slower where there is more to see."""
 _LEAST_LOOK_M = 0.2
-_AIM_M = 1.5
 _HALF_TURN_DEG = 7.6
-_STUCK_M = 0.05
 _NEAR_GROUND_M, _GROUND_WITHIN_M, _FEWEST = 7.0, 0.6, 50
 
 
@@ -86,21 +83,20 @@ class Walker:
             if self._driver.is_over or len(self._driver.path):
                 break
             if self._driver.phase is Phase.TURNING_ROUND and abs(turn := self._round(observation)) > _HALF_TURN_DEG:
+                self._steps.rest()
                 return self._decide(Action.LEFT if turn > 0.0 else Action.RIGHT)
             self._think(self._driver, observation)
         if self._driver.is_over or not len(self._driver.path):
             arrived = self._driver.phase is Phase.ARRIVED
             return Decision(Action.STOP, self._driver.reason, float(arrived), lost=not arrived)
-        return self._walk(self._driver, observation)
+        return self._decide(self._steps.along(self._driver.path, observation.T_odom_base))
 
     def _restart(self, driver: Driver | None, reason: str) -> None:
         self._driver, self._reason = driver, reason
         self._stamp_ns, self._speed = 0, 0.0
         self._looked = self._detected = np.full(2, np.inf)
         self._cloud = np.zeros((0, 3))
-        self._way_out: deque[Action] = deque()
-        self._last: tuple[Action, NDArray[np.float64]] | None = None
-        self._side = 1
+        self._steps = Stepper(self._turn_deg)
 
     def _look(self, driver: Driver, observation: HabitatObservation, look: Look) -> None:
         T = observation.T_odom_base
@@ -112,9 +108,7 @@ class Walker:
         self._looked = here
         if detects:
             self._detected = here
-            # The ground far ahead takes many rings; the detector was trained with half as many.
-            sparse = returns[returns[:, 4] % 2 == 0, :4] - [0.0, 0.0, ground_height_m(returns), 0.0]
-            driver.see(self._detect(sparse), T)
+            driver.see(self._detect(ground_points(returns)), T)
         self._cloud = returns[:, :3] @ T[:3, :3].T + T[:3, 3]
         self._think(driver, observation)
 
@@ -135,39 +129,21 @@ class Walker:
         street = self._driver.street
         return 0.0 if street is None else float(np.degrees(wrapped(street.heading - yaw_of(observation.T_odom_base))))
 
-    def _walk(self, driver: Driver, observation: HabitatObservation) -> Decision:
-        position = observation.T_odom_base[:2, 3]
-        if self._is_stuck(position):
-            turn = Action.LEFT if self._side > 0 else Action.RIGHT
-            self._side = -self._side
-            self._way_out.extend([*[turn] * 4, *[Action.FORWARD] * 4])
-        if self._way_out:
-            return self._decide(self._way_out.popleft(), position)
-        ahead = ahead_of(driver.path, position)
-        beyond = np.flatnonzero(np.linalg.norm(ahead - position, axis=1) >= _AIM_M)
-        east, north = (ahead[beyond[0]] if len(beyond) else ahead[-1]) - position
-        turn = float(np.degrees(wrapped(np.arctan2(north, east) - yaw_of(observation.T_odom_base))))
-        if abs(turn) <= 0.5 * self._turn_deg + 0.1:
-            return self._decide(Action.FORWARD, position)
-        return self._decide(Action.LEFT if turn > 0.0 else Action.RIGHT, position)
-
-    def _is_stuck(self, position: NDArray[np.float64]) -> bool:
-        """Whether the last step forward led nowhere."""
-        return (
-            self._last is not None
-            and not self._way_out
-            and self._last[0] is Action.FORWARD
-            and float(np.linalg.norm(position - self._last[1])) < _STUCK_M
-        )
-
-    def _decide(self, action: Action, position: NDArray[np.float64] | None = None) -> Decision:
+    def _decide(self, action: Action) -> Decision:
         assert self._driver is not None
-        self._last = None if position is None else (action, position.copy())
         return Decision(action, self._driver.directions.clause.text)
 
 
 def _way(start: NDArray[np.float64], end: NDArray[np.float64]) -> float:
     return float(np.hypot(*(end - start)))
+
+
+def ground_points(returns: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N, 4) of a look's returns what a detector takes, the ground at z = 0.
+
+    The ground far ahead takes many rings; the detector was trained with half as many.
+    """
+    return returns[returns[:, 4] % 2 == 0, :4] - [0.0, 0.0, ground_height_m(returns), 0.0]
 
 
 def ground_height_m(returns: NDArray[np.float64]) -> float:
