@@ -52,6 +52,7 @@ TOPICS = (
     Topic("navigation", "Following written directions: real streets, and errands in the town", 1800),
     Topic("driving_city", "Written directions followed by driving, on perception alone", 5400),
     Topic("habitat", "Habitat: towns walked by written directions", 14400, usual=False),
+    Topic("habitat_errands", "Habitat: errands without a reset, with and without memory", 7200, usual=False),
     Topic("ros_replay", "ROS 2: a city bag through player and odometry node", 1500),
     Topic("memory_ablation", "What each part of the memory earns a navigation agent", 14400, usual=False),
     Topic("soak", "An hour round a loop", 3600, usual=False),

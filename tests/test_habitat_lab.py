@@ -36,7 +36,7 @@ def python():
 
 @pytest.mark.parametrize("agent", ["oracle", "random"])
 def test_success_spl_and_distance_are_those_of_habitat_lab(python, tmp_path_factory, tmp_path, agent):
-    folder = tmp_path_factory.getbasetemp() / "lab-towns"
+    folder = tmp_path_factory.getbasetemp() / "habitat-towns"
     town = make_walkable_town(0, folder)
     assert main(["eval", "habitat", "--agent", agent, "--episodes", "3", "--scenes", str(folder),
                  "--out", str(tmp_path), "--quiet"]) == 0  # fmt: skip

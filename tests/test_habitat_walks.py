@@ -43,7 +43,7 @@ def towns(tmp_path_factory):
         find_interpreter()
     except HabitatError as error:
         pytest.skip(str(error))
-    return tmp_path_factory.mktemp("towns")
+    return tmp_path_factory.getbasetemp() / "habitat-towns"
 
 
 @pytest.fixture(scope="module")

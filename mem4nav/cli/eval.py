@@ -108,6 +108,10 @@ class Habitat:
     """Scenes that the episode file names, or where towns are kept (else in the cache)."""
     town: int = 0
     """Number of the first town."""
+    errands: bool = False
+    """For modular: in each of --episodes towns a tour is shown, then ways back to what it passed are asked for."""
+    memory: Mode = "full"
+    """What is remembered from one errand to the next; directions are followed one by one, without a memory."""
     pictures: bool = False
     """Each episode leaves a picture from above beside its file: the way asked for, the way gone, the goal."""
     seed: int = 0

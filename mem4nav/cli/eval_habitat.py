@@ -41,6 +41,8 @@ def evaluate_habitat(options: Habitat, terminal: Terminal) -> None:
     if options.workers < 1:
         raise UsageError(f"--workers {options.workers}: at least one process is needed")
     python = find_interpreter()
+    if options.errands:
+        return _evaluate_errands(options, python, terminal)
     wanted = _towns(options, python, terminal) if options.data is None else _own_file(options, options.data)
     recipe = HabitatRecipe(python, options.agent, options.seed, str(options.out / "episodes"), options.pictures)
     found = {(file, episode.id): recipe.done(episode) for file, _, episode in wanted}
@@ -53,6 +55,22 @@ def evaluate_habitat(options: Habitat, terminal: Terminal) -> None:
         found.update({(Path(job.file), one.prediction.id): one for one in done})
     results = [one for file, _, episode in wanted if (one := found[file, episode.id]) is not None]
     _write(options, results, len(left), time.monotonic() - began, terminal)
+
+
+def _evaluate_errands(options: Habitat, python: str, terminal: Terminal) -> None:
+    """The same for tasks of several errands, of which each counts as an episode."""
+    from mem4nav.cli.habitat_errands import ErrandRecipe
+
+    if options.agent != "modular" or options.data is not None:
+        raise UsageError("--errands are for --agent modular, in our own towns")
+    scenes = str(options.scenes or TOWNS)
+    recipe = ErrandRecipe(python, options.memory, options.seed, scenes, str(options.out / "errands"))
+    towns = range(options.town, options.town + options.episodes)
+    began = time.monotonic()
+    with terminal.task(f"habitat, errands, memory {options.memory}", len(towns)) as advance:
+        done = spread(recipe, towns, workers=options.workers, advance=advance)
+    walked = [one for errands in done for one in errands]
+    _write(options, walked, len(walked), time.monotonic() - began, terminal)
 
 
 def _own_file(options: Habitat, file: Path) -> list[tuple[Path, Path, HabitatEpisode]]:
@@ -101,6 +119,7 @@ def _write(options: Habitat, walked: Sequence[Walked], fresh: int, seconds: floa
     summary = summarise_habitat(walked, options.seed)
     write_metrics(options.out, {
         **summary, "benchmark": "habitat", "agent": options.agent, "seed": options.seed,
+        "errands": options.errands, "memory": options.memory if options.errands else "none",
         "data": str(options.data or "our own towns"), "walked_now": fresh, "seconds": seconds,
         "workers": options.workers, "peak_rss_mb": peak_rss_mb(), "versions": versions(),
     })  # fmt: skip

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from mem4nav.agent import Decision
 from mem4nav.environment import Action, Observation, angle_between_deg
@@ -31,19 +32,47 @@ class OracleAgent:
 
     def act(self, observation: Observation) -> Decision:
         """The next step; a stop at the goal."""
-        simulator, here = self._environment.simulator, self._environment.path[-1]
-        length, corners = simulator.path(here, self._environment.episode.goals)
-        if length < _CLOSE_M or len(corners) < 2:
-            return Decision(Action.STOP, confidence=1.0)
-        away = (corners[1:] - corners[0])[:, :2]
-        east, north = next((one for one in away if np.hypot(*one) > _CORNER_M), away[-1])
-        turn = angle_between_deg(observation.heading_deg, float(np.degrees(np.arctan2(east, north))))
-        if abs(turn) <= 0.5 * simulator.config.body.turn_deg + _SLACK_DEG:
-            return Decision(Action.FORWARD, confidence=1.0)
-        return Decision(Action.RIGHT if turn > 0.0 else Action.LEFT, confidence=1.0)
+        return step_towards(self._environment, observation, self._environment.episode.goals)
 
     def forget(self) -> None:
         """It remembers nothing."""
+
+
+class TourGuide:
+    """Goes the way of an episode, place after place, instead of the shortest."""
+
+    def __init__(self, environment: HabitatEnvironment) -> None:
+        self._environment, self._next = environment, 0
+
+    def begin(self, instruction: str, first: Observation) -> None:
+        """From its first place on."""
+        self._next = 0
+
+    def act(self, observation: Observation) -> Decision:
+        """The next step; a stop at the last place."""
+        for place in self._environment.episode.reference[self._next :]:
+            decision = step_towards(self._environment, observation, place)
+            if decision.action is not Action.STOP:
+                return decision
+            self._next += 1
+        return Decision(Action.STOP, confidence=1.0)
+
+    def forget(self) -> None:
+        """It remembers nothing."""
+
+
+def step_towards(environment: HabitatEnvironment, observation: Observation, goals: ArrayLike) -> Decision:
+    """The step along the shortest way to the nearest of goals (G, 3) or to one (3,); a stop there."""
+    simulator = environment.simulator
+    length, corners = simulator.path(environment.path[-1], goals)
+    if length < _CLOSE_M or len(corners) < 2:
+        return Decision(Action.STOP, confidence=1.0)
+    away = (corners[1:] - corners[0])[:, :2]
+    east, north = next((one for one in away if np.hypot(*one) > _CORNER_M), away[-1])
+    turn = angle_between_deg(observation.heading_deg, float(np.degrees(np.arctan2(east, north))))
+    if abs(turn) <= 0.5 * simulator.config.body.turn_deg + _SLACK_DEG:
+        return Decision(Action.FORWARD, confidence=1.0)
+    return Decision(Action.RIGHT if turn > 0.0 else Action.LEFT, confidence=1.0)
 
 
 class RandomAgent:

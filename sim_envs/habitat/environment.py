@@ -74,16 +74,19 @@ class HabitatEnvironment:
         self.stopped = False
         shown = {sensor.name for sensor in simulator.config.sensors}
         self._reflects = shown.issuperset(face_names(SensorKind.RGB))
-        self._ways, self._back_deg = (0.0,), 180.0
+        self._ways, self._back_deg, self._origin = (0.0,), 180.0, np.zeros(3)
 
     def reset(self, episode: Episode) -> HabitatObservation:
         """Go to the episode's start."""
-        if episode.id not in self._episodes:
-            raise SimError(f"no episode {episode.id!r} among the {len(self._episodes)} of this scene")
-        self.episode, self.path, self.stopped = self._episodes[episode.id], [], False
-        self._ways = (heading_deg(self.episode.T_enu_base),)
-        self._back_deg = (heading_deg(self.episode.T_enu_base) + 180.0) % 360.0
-        return self._seen(self.simulator.place(self.episode.T_enu_base))
+        self._take_up(episode)
+        pose = self.simulator.place(self.episode.T_enu_base)
+        self._origin = pose.position.copy()
+        return self._begun(pose)
+
+    def go_on(self, episode: Episode) -> HabitatObservation:
+        """Begin an episode where the last one ended, in the same frame."""
+        self._take_up(episode)
+        return self._begun(self.simulator.pose())
 
     def step(self, action: Action) -> tuple[HabitatObservation, bool]:
         """Act: 0.25 m forward or 15 degrees aside with the usual walker; turning around takes as long as it does."""
@@ -105,10 +108,20 @@ class HabitatEnvironment:
             path, to_goal, stopped=self.stopped, radius_m=self.episode.radius_m, reference=self.episode.reference
         )
 
+    def _take_up(self, episode: Episode) -> None:
+        if episode.id not in self._episodes:
+            raise SimError(f"no episode {episode.id!r} among the {len(self._episodes)} of this scene")
+        self.episode, self.path, self.stopped = self._episodes[episode.id], [], False
+
+    def _begun(self, pose: Pose) -> HabitatObservation:
+        self._ways = (heading_deg(pose.T_enu_base),)
+        self._back_deg = (self._ways[0] + 180.0) % 360.0
+        return self._seen(pose)
+
     def _seen(self, pose: Pose) -> HabitatObservation:
         self.path.append(pose.position.copy())
         T = pose.T_enu_base.copy()
-        T[:3, 3] -= self.path[0]
+        T[:3, 3] -= self._origin
         east, north = T[:2, 3].tolist()
         place = f"{round(east / _PLACE_M)}:{round(north / _PLACE_M)}"
         return HabitatObservation(

@@ -72,23 +72,25 @@ def make_walkable_town(number: int, folder: Path, python: str | None = None) -> 
     path = folder / scene.stage.name.replace(".stage_config.json", ".json.gz")
     if path.exists():
         return WalkableTown(scene, path)
-    eye = (SensorConfig("eye", SensorKind.DEPTH, 8, 8),)
-    with Simulator(HabitatConfig(scene.stage, navmesh=scene.navmesh, cell_m=scene.cell_m, sensors=eye), python) as sim:
+    with open_town(scene, python) as sim:
         episodes = _episodes(config, scene.stage.name, sim)
     write_vln(path, episodes, {one.id: resampled(one.reference, DENSE_M) for one in episodes})
     return WalkableTown(scene, path)
+
+
+def open_town(scene: TownScene, python: str | None = None) -> Simulator:
+    """A simulator to measure ways with: its one eye is as small as can be."""
+    eye = (SensorConfig("eye", SensorKind.DEPTH, 8, 8),)
+    return Simulator(HabitatConfig(scene.stage, navmesh=scene.navmesh, cell_m=scene.cell_m, sensors=eye), python)
 
 
 def _episodes(config: CityConfig, scene: str, simulator: Simulator) -> list[HabitatEpisode]:
     town, rng = make_town(config), np.random.default_rng([config.seed, 0x4AB])
     found: list[HabitatEpisode] = []
     for _ in range(_TRIES):
-        section = town.plan.sections[int(rng.integers(len(town.plan.sections)))]
-        if len(section) < 5:
-            continue
-        stand = town.graph.stand(section[int(rng.integers(2, len(section) - 2))], float(rng.uniform(0.0, 360.0)))
-        directions = make_directions(town, stand, rng)
-        if directions is None:
+        stand = random_stand(town, rng)
+        directions = None if stand is None else make_directions(town, stand, rng)
+        if stand is None or directions is None:
             continue
         name = f"{config.seed}-{len(found)}"
         episode = _episode(name, scene, town, stand, directions, rng, simulator)
@@ -100,6 +102,14 @@ def _episodes(config: CityConfig, scene: str, simulator: Simulator) -> list[Habi
         raise HabitatError(f"town {config.seed} gave no route of {_LENGTH_M} m in {_TRIES} tries")
     log.info("town %d gave %d routes only", config.seed, len(found))
     return found
+
+
+def random_stand(town: Town, rng: np.random.Generator) -> Stand | None:
+    """Somewhere between two crossings, facing either way; None where the section that was drawn is too short."""
+    section = town.plan.sections[int(rng.integers(len(town.plan.sections)))]
+    if len(section) < 5:
+        return None
+    return town.graph.stand(section[int(rng.integers(2, len(section) - 2))], float(rng.uniform(0.0, 360.0)))
 
 
 def _episode(
@@ -118,7 +128,7 @@ def _episode(
         return None
     way = np.concatenate([town.graph.positions[places[:-1]], goal[None]])
     length = float(np.linalg.norm(np.diff(way, axis=0), axis=1).sum())
-    walkable = _on_navmesh(way, simulator)
+    walkable = on_navmesh(way, simulator)
     if walkable is None or not _LENGTH_M[0] <= length <= _LENGTH_M[1]:
         return None
     geodesic = simulator.path(walkable[0], walkable[-1])[0]
@@ -143,7 +153,7 @@ def _abreast(town: Town, directions: Directions, places: list[int]) -> NDArray[n
     return last + float((feet[0] - last) @ along) * along
 
 
-def _on_navmesh(way: NDArray[np.float64], simulator: Simulator) -> NDArray[np.float64] | None:
+def on_navmesh(way: NDArray[np.float64], simulator: Simulator) -> NDArray[np.float64] | None:
     """(N, 3) the way's places (N, 2), all but the ends moved to where one can walk; None where an end is off."""
     snapped = []
     for number, (east, north) in enumerate(way.tolist()):
