@@ -119,6 +119,30 @@ def test_what_others_write_into_the_window_reaches_the_device(device):
     assert_same(ours.gaussians, theirs.gaussians)
 
 
+@on_each_device
+def test_colours_are_painted_sizes_bounded_and_centres_told_as_on_the_cpu(device):
+    ours, theirs = windows(device())
+    for window in (ours, theirs):
+        shown = window.render(looking(0.0))
+        window.paint(shown, 0.1 - shown.colour)
+        window.bound(np.linspace(-4.0, -2.0, window.size).astype(np.float32))
+    seen, (a, b) = shown.seen, (window.centres(window.render(looking(0.0))) for window in (ours, theirs))
+    assert seen.sum() > 20 and np.allclose(a[seen], b[seen], atol=1e-3)
+    before = map_of(40).gaussians()
+    assert np.abs(ours.gaussians.harmonics - before.take(ours.rows).harmonics).max() > 0.1
+    assert_same(ours.gaussians, theirs.gaussians)
+
+
+def test_a_window_that_is_painted_fitted_and_bounded_stays_on_the_device():
+    ours, _ = windows(HostDevice())
+    ours._upload = ours._download = lambda *_: pytest.fail("moved to or from the device")
+    for _ in range(3):
+        fitted(ours, looking(0.0))
+        ours.paint(shown := ours.render(looking(0.0)), 0.1 - shown.colour)
+        ours.bound(np.full(ours.size, -2.0, np.float32))
+        ours.centres(shown)
+
+
 def test_a_move_sends_what_changed_and_no_more():
     ours, _ = windows(HostDevice())
     fitted(ours, looking(0.0))

@@ -235,10 +235,10 @@ def test_residuals_are_those_round_the_projected_means():
     gaussians, view = tiled(), looking()
     picture = np.zeros((view.height, view.width), np.float32)
     picture[:, : view.width // 2] = 0.3
-    left = gaussians.means[:, 1] > 0.0
-    assert np.allclose(residuals(gaussians, view, picture), np.where(left, 0.3, 0.0), atol=0.11)
-    behind = gaussians._replace(means=-gaussians.means)
-    assert not residuals(behind, view, picture).any()
+    left, centres = gaussians.means[:, 1] > 0.0, view.project(gaussians.means)[0] + 0.5
+    assert np.allclose(residuals(centres, picture), np.where(left, 0.3, 0.0), atol=0.11)
+    assert not residuals(np.full_like(centres, np.nan), picture).any()
+    assert not residuals(centres + view.width, picture).any()
 
 
 def test_statistics_fade_and_count_only_what_contributed():

@@ -162,7 +162,7 @@ def test_seeds_lie_on_the_surface_thin_along_its_normal_in_the_colour_of_their_p
     wall = points[:, 0] > WALL_X - 1e-6
     x = 1.0 - 2.0 * (new.quats[:, 1] ** 2 + new.quats[:, 2] ** 2)
     assert (np.abs(x[wall]) > 0.98).mean() > 0.95
-    assert np.allclose(np.exp(new.log_scales[wall, 2]), 0.55 * spacing[wall], rtol=1e-4)
+    assert np.allclose(np.exp(new.log_scales[wall, 2]), SeedConfig().overlap * spacing[wall], rtol=1e-4)
 
 
 def test_nothing_is_seeded_at_the_border_of_the_picture():

@@ -12,11 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slam.gaussian_map.adam import LearningRates
+from slam.gaussian_map.in_place import bound, repaint
 from slam.gaussian_map.store import GaussianMap
 from slam.gaussian_map.window import Moved, Window
 from slam.gpu import Device, blocks_for
 from slam.splatting.cuda_rendering import CudaRasteriser, DeviceRendering
 from slam.splatting.gaussians import Gaussians
+from slam.splatting.projection import X, Y
 from slam.splatting.rendering import Gradients
 from slam.splatting.view import View
 
@@ -41,7 +43,7 @@ def step(
 
 
 class CudaWindow(Window):
-    """A window whose Gaussians live on the device between two moves, with ``render`` and ``fit`` there.
+    """A window whose Gaussians live on the device between two moves, and are rendered and fitted there.
 
     A move sends the slots that changed and no more. What the map is given back, or others read, is brought to the
     computer's memory first; who took ``gaussians``, ``moments`` or ``steps`` may have written there, so that all is
@@ -108,6 +110,23 @@ class CudaWindow(Window):
         step(self._device, values, found.gaussians, (moments[0], moments[1]), steps, seen, rates)
         self._fitted = True
         return replace(found, screen=self._device.to_host(found.screen))
+
+    def paint(self, rendering: DeviceRendering, off: NDArray[np.floating]) -> None:
+        """See ``CpuWindow``."""
+        self._take_over()
+        slope = self._rasteriser.gradients_on_device(rendering, off).gaussians.harmonics
+        repaint(self._held()[0].harmonics, slope, rendering.weights)
+        self._fitted = True
+
+    def bound(self, largest: NDArray[np.float32]) -> None:
+        """See ``CpuWindow``."""
+        self._take_over()
+        bound(self._held()[0].log_scales, self._device.xp.asarray(largest))
+        self._fitted = True
+
+    def centres(self, rendering: DeviceRendering) -> NDArray[np.float32]:
+        """See ``CpuWindow``; what is not seen may have any centre."""
+        return self._device.to_host(rendering.splats.table[:, [X, Y]])
 
     def _expose(self) -> None:
         self._download()

@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 from slam.gaussian_map import adam
 from slam.gaussian_map.adam import LearningRates
 from slam.gaussian_map.cuda_window import CudaWindow
+from slam.gaussian_map.in_place import bound, repaint
 from slam.gaussian_map.store import GaussianMap
 from slam.gaussian_map.window import Window
 from slam.gpu import Backend, device
+from slam.splatting.projection import X, Y
 from slam.splatting.rendering import Gradients, Rendering, gradients, render
 from slam.splatting.view import View
 
 
 class CpuWindow(Window):
-    """A window with ``render`` and ``fit``."""
+    """A window that can be rendered and fitted."""
 
     def render(self, view: View, background: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Rendering:
         """What the window's Gaussians show."""
@@ -38,6 +40,21 @@ class CpuWindow(Window):
         if self.size:
             adam.step(self.gaussians, found.gaussians, self.moments, self.steps, rendering.seen, rates)
         return found
+
+    def paint(self, rendering: Rendering, off: NDArray[np.floating]) -> None:
+        """Move base colours by the mean of ``off`` (H, W, 3), picture less rendering, where each Gaussian shows."""
+        slope = gradients(rendering, off).gaussians.harmonics
+        repaint(self.gaussians.harmonics, slope, rendering.contribution)
+
+    def bound(self, largest: NDArray[np.float32]) -> None:
+        """Let no standard deviation exceed ``largest`` (N,), logarithms of metres."""
+        bound(self.gaussians.log_scales, largest)
+
+    def centres(self, rendering: Rendering) -> NDArray[np.float32]:
+        """(N, 2) projected means, px, pixel centres at halves; NaN for Gaussians that the view cannot see."""
+        out = np.full((self.size, 2), np.nan, np.float32)
+        out[rendering.splats.rows] = rendering.splats.table[:, [X, Y]]
+        return out
 
 
 FittingWindow = CpuWindow | CudaWindow

@@ -27,7 +27,6 @@ from slam.gaussian_map.seeding import seed_pixels, seeds
 from slam.gaussian_map.store import GaussianMap
 from slam.measurements import Image
 from slam.splatting.backend import rasteriser
-from slam.splatting.gaussians import C0
 from slam.splatting.rendering import Gradients, Rendering
 from slam.splatting.view import View
 
@@ -35,9 +34,6 @@ log = logging.getLogger(__name__)
 
 DETAIL_PX = 1.5
 """Parts of the octree that look smaller are shown by one Gaussian when the whole map is rendered."""
-
-LEAST_CONTRIBUTION = 0.5
-"""Pixels; Gaussians that show less are painted less."""
 
 LEAST_SUCCESSORS = 2
 """Finer seeds in a coarse Gaussian's cell for which it goes."""
@@ -179,9 +175,7 @@ class Mapper:
         weight = keyframe.still(rendering, self.config.fit)
         picture = keyframe.exposure.undone(keyframe.look.picture)
         off = (picture * rendering.alpha[:, :, None] - rendering.colour) * weight[:, :, None]
-        slope = self._rasteriser.gradients(rendering, off).gaussians.harmonics[:, 0]
-        shown = np.maximum(rendering.contribution, LEAST_CONTRIBUTION)[:, None]
-        self.window.gaussians.harmonics[:, 0] += slope / (C0 * C0 * shown)
+        self.window.paint(rendering, off)
 
     def _refine(self) -> None:
         """Split, merge and prune what the keyframes show, now and then."""
@@ -201,15 +195,13 @@ class Mapper:
 
     def _bound(self) -> None:
         """Keep Gaussians from growing beyond their cells' surroundings: one under the camera would veil the picture."""
-        window = self.window
-        largest = np.log(self.config.largest_sigma * self.map.side_of(self.map.levels[window.rows]))
-        np.minimum(window.gaussians.log_scales, largest[:, None], out=window.gaussians.log_scales)
+        sides = self.map.side_of(self.map.levels[self.window.rows])
+        self.window.bound(np.log(self.config.largest_sigma * sides).astype(np.float32))
 
     def _observe(self, keyframe: Keyframe, rendering: Rendering, slope: Gradients) -> None:
         """Remember what this step has shown of each Gaussian, for refinement."""
-        view = keyframe.look.view
         off = np.abs(keyframe.exposure.seen(rendering.colour) - keyframe.look.picture).mean(axis=2) * keyframe.weight
-        residual = residuals(self.window.gaussians, view, off)
+        residual = residuals(self.window.centres(rendering), off)
         observe(self.map, self.window.rows, rendering.contribution, residual, slope.screen)
 
     def _clear(self, look: Look) -> None:

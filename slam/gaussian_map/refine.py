@@ -16,7 +16,6 @@ from slam.gaussian_map.detail import normals, turned
 from slam.gaussian_map.store import GaussianMap
 from slam.octree import NORMAL, PLANE, STATE
 from slam.splatting.gaussians import Gaussians
-from slam.splatting.view import View
 
 FADING = 0.95
 """What was observed counts so much less with each later look."""
@@ -87,12 +86,15 @@ def observe(
     gaussian_map.statistics[rows] = np.float32(FADING) * gaussian_map.statistics[rows] + new
 
 
-def residuals(gaussians: Gaussians, view: View, residual: NDArray[np.floating]) -> NDArray[np.floating]:
-    """(N,) of a residual picture (H, W) round the projected means, a mean over 3 by 3 pixels; 0 outside."""
+def residuals(centres: NDArray[np.float32], residual: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(N,) of a residual picture (H, W) at projected means, a mean over 3 by 3 pixels; 0 outside.
+
+    Args:
+        centres: (N, 2) px, pixel centres at halves; not finite where there is none.
+    """
     smooth = uniform_filter(residual, 3, mode="nearest")
-    pixels, depths = view.project(gaussians.means)
-    j, i = np.floor(pixels + 0.5).T
-    inside = (depths > 1e-6) & (i >= 0) & (i < view.height) & (j >= 0) & (j < view.width)
+    j, i = np.floor(centres).T
+    inside = (i >= 0) & (i < residual.shape[0]) & (j >= 0) & (j < residual.shape[1])
     i, j = (np.where(inside, index, 0).astype(np.intp) for index in (i, j))
     return np.where(inside, smooth[i, j], 0.0)
 
