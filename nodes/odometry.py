@@ -132,8 +132,8 @@ class OdometryNode(SensorNode):
         sensors = LiveSensors(
             settings.recording, cameras, use_imu=self._value("use_imu"), wait_for_tf=messages.tf_message() is not None
         )
-        warm_up(settings.odometry)
         mapping = replace(settings.mapping, hold_out=0) if cameras else None
+        warm_up(settings.odometry, mapping)
         return LiveOdometry(sensors, settings.odometry, mapping)
 
     def _advertise(self) -> None:

@@ -4,17 +4,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from slam.bundle import ScanBundle
-from slam.calibration import Calibration
+from slam.calibration import Calibration, Camera
 from slam.gaussian_map.mapping_config import MappingConfig
 from slam.io.live import LiveSensors
 from slam.map_store import load_map, save_map
-from slam.measurements import ImuSample, Measurement, Scan
+from slam.measurements import Image, ImuSample, Measurement, Scan
 from slam.octree import PlaneMap
 from slam.odometry import Odometry
 from slam.odometry_config import OdometryConfig
@@ -27,24 +28,44 @@ RESET_NS = 1_000_000_000
 
 _ROOM_M = (12.0, 9.0, 3.0)
 _WARM_SCANS = 5
+_FORWARD = np.array([[0.0, 0.0, 1.0, 0.0], [-1.0, 0.0, 0.0, 0.0], [0.0, -1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]])
+_CAMERA = Camera(160, 120, np.array([[80.0, 0.0, 79.5], [0.0, 80.0, 59.5], [0.0, 0.0, 1.0]]), T_base_camera=_FORWARD)
 
 
-def warm_up(config: OdometryConfig | None = None) -> None:
-    """Register a few scans of a made-up room, so that all kernels are compiled before the first real scan comes."""
+def warm_up(config: OdometryConfig | None = None, mapping: MappingConfig | None = None) -> None:
+    """Register a few scans of a made-up room, so that all kernels are compiled before the first real scan comes.
+
+    Args:
+        mapping: how pictures are mapped, None where there are none: in the room each becomes a keyframe.
+    """
+    calibration = Calibration(T_base_imu=np.eye(4))
+    if mapping is not None:
+        calibration = replace(calibration, cameras={"front": _CAMERA})
+        at_once = replace(mapping.keyframes, move_m=0.0, least_taken=1)
+        mapping = replace(mapping, keyframes=at_once, refine_every=1)
+    odometry, sequencer = Odometry(config, calibration, mapping=mapping), Sequencer()
+    for item in _room():
+        for bundle in sequencer.push(item):
+            odometry.register(bundle)
+            odometry.registered_points()
+            odometry.visual.work()
+
+
+def _room() -> Iterator[Measurement]:
+    """What one measures who stands in a room of bare walls that flicker a little."""
     rng = np.random.default_rng(0)
     points = rng.uniform(-0.5, 0.5, (8000, 3)) * _ROOM_M
     wall, side = rng.integers(0, 3, len(points)), rng.choice([-0.5, 0.5], len(points))
     points[np.arange(len(points)), wall] = side * np.array(_ROOM_M)[wall]
     offsets = np.linspace(0, 99_000_000, len(points)).astype(np.int64)
-    odometry, sequencer = Odometry(config, Calibration(T_base_imu=np.eye(4))), Sequencer()
+    paint = np.kron(rng.integers(40, 200, (15, 20, 3)), np.ones((8, 8, 1))).astype(np.uint8)
     for number in range(20 * _WARM_SCANS):
         stamp_ns = 5_000_000 * number
-        items: list[Measurement] = [ImuSample(stamp_ns, np.zeros(3), np.array([0.0, 0.0, 9.81]))]
+        yield ImuSample(stamp_ns, np.zeros(3), np.array([0.0, 0.0, 9.81]))
         if number % 20 == 0:
-            items.append(Scan(stamp_ns, points.astype(np.float32), offsets))
-        for bundle in (bundle for item in items for bundle in sequencer.push(item)):
-            odometry.register(bundle)
-            odometry.registered_points()
+            yield Scan(stamp_ns, points.astype(np.float32), offsets)
+        if number % 20 == 10:
+            yield Image(stamp_ns, "front", paint + rng.integers(0, 8, paint.shape, np.uint8))
 
 
 class LiveOdometry:

@@ -18,11 +18,13 @@ from city_worlds import SHORT, small_town
 from sim_envs.city import simulate_drive
 from sim_envs.city.bag import write_bag
 from slam.errors import MapError
+from slam.gaussian_map.mapping_config import MappingConfig
 from slam.io.bag_source import open_bag
 from slam.io.bag_types import RawMessage
 from slam.io.live import LiveSensors
 from slam.io.opening import open_recording
 from slam.live import LiveOdometry, warm_up
+from slam.odometry import Odometry
 from slam.replay import replay
 from slam.results import ScanResult
 
@@ -153,3 +155,14 @@ def test_after_a_reset_it_begins_at_the_origin_with_the_calibration_it_has(messa
 
 def test_kernels_are_warm_after_the_warm_up():
     warm_up()
+
+
+def test_where_pictures_are_mapped_the_warm_up_maps_some_and_looks_for_a_pose_by_them(monkeypatch):
+    cameras, register = [], Odometry.register
+
+    def noting(odometry, bundle):
+        cameras.append(register(odometry, bundle).camera)
+
+    monkeypatch.setattr(Odometry, "register", noting)
+    warm_up(mapping=MappingConfig())
+    assert cameras.count("used") >= 2
