@@ -25,7 +25,7 @@ class SeedConfig:
 
     spacing_px: float = 2.0
     """Distance between seeds in the picture, pixels."""
-    overlap: float = 0.55
+    overlap: float = 0.5
     """In-plane standard deviation, in spacings on the surface."""
     thickness_m: float = 0.01
     """Standard deviation along the normal, metres."""
