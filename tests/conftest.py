@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """One thread a library, set before numpy and numba are imported: two threads on two busy cores are slower than one.
 
-And what tests of nodes share; imported when it is asked for, so that nothing here needs ROS.
+And what tests of nodes and of Habitat share; imported when it is asked for, so that nothing here needs either.
 """
 
 import os
@@ -42,3 +42,16 @@ def town_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bags") / "town"
     write_bag(simulate_drive(small_town(), replace(SHORT, duration_s=4.0)), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def habitat_towns(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for towns, where habitat-sim is here: each is made once for all tests."""
+    from sim_envs.habitat.errors import HabitatError
+    from sim_envs.habitat.interpreter import find_interpreter
+
+    try:
+        find_interpreter()
+    except HabitatError as error:
+        pytest.skip(str(error))
+    return tmp_path_factory.getbasetemp() / "habitat-towns"

@@ -19,7 +19,7 @@ from mem4nav.environment import Action, Episode
 from mem4nav.evaluation import follow
 from mem4nav.memory import MemoryMode, open_memory
 from mem4nav.modular.recollection import MEMORY
-from sim_envs.habitat import HabitatConfig, HabitatError, Simulator, find_interpreter
+from sim_envs.habitat import HabitatConfig, Simulator
 from sim_envs.habitat.baselines import TourGuide
 from sim_envs.habitat.environment import HabitatEnvironment
 from sim_envs.habitat.errand_tasks import make_errand_task
@@ -44,17 +44,8 @@ class Blind:
 
 
 @pytest.fixture(scope="module")
-def towns(tmp_path_factory):
-    try:
-        find_interpreter()
-    except HabitatError as error:
-        pytest.skip(str(error))
-    return tmp_path_factory.getbasetemp() / "habitat-towns"
-
-
-@pytest.fixture(scope="module")
-def task(towns):
-    return make_errand_task(0, towns)
+def task(habitat_towns):
+    return make_errand_task(0, habitat_towns)
 
 
 @pytest.fixture(scope="module")
@@ -78,8 +69,8 @@ def test_a_tour_passes_what_its_errands_ask_for_and_ends_away_from_it(task):
     np.testing.assert_allclose(task.errands[-1].goals[0], task.tour.reference[0], atol=1e-3)
 
 
-def test_a_task_is_read_as_it_was_made(task, towns):
-    again = make_errand_task(0, towns)
+def test_a_task_is_read_as_it_was_made(task, habitat_towns):
+    again = make_errand_task(0, habitat_towns)
     assert [one.instruction for one in again.errands] == [one.instruction for one in task.errands]
 
 
@@ -122,13 +113,13 @@ def test_who_remembers_nothing_says_that_it_is_lost(simulator, task):
     assert score.success == 0.0 and prediction.lost and prediction.actions == ["stop"]
 
 
-def test_errands_that_were_done_are_not_done_again(towns, task, tmp_path, monkeypatch):
+def test_errands_that_were_done_are_not_done_again(habitat_towns, task, tmp_path, monkeypatch):
     made = []
     monkeypatch.setattr(habitat_errands, "LandmarkDetector", Blind)
     monkeypatch.setattr(habitat_errands, "_MOST_STEPS", 30)
     monkeypatch.setattr(habitat_errands, "ErrandWalker", lambda *a: made.append(a) or ErrandWalker(*a))
     command = ["eval", "habitat", "--errands", "--episodes", "1", "--memory", "no-ltm"]
-    command += ["--scenes", str(towns), "--out", str(tmp_path), "--quiet"]
+    command += ["--scenes", str(habitat_towns), "--out", str(tmp_path), "--quiet"]
     assert main(command) == 0 and main(command) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     ids = [json.loads(row)["id"] for row in (tmp_path / "scores.jsonl").read_text().splitlines()]

@@ -35,13 +35,13 @@ def python():
 
 
 @pytest.mark.parametrize("agent", ["oracle", "random"])
-def test_success_spl_and_distance_are_those_of_habitat_lab(python, tmp_path_factory, tmp_path, agent):
-    folder = tmp_path_factory.getbasetemp() / "habitat-towns"
-    town = make_walkable_town(0, folder)
-    assert main(["eval", "habitat", "--agent", agent, "--episodes", "3", "--scenes", str(folder),
+def test_success_spl_and_distance_are_those_of_habitat_lab(python, habitat_towns, tmp_path, agent):
+    town = make_walkable_town(0, habitat_towns)
+    assert main(["eval", "habitat", "--agent", agent, "--episodes", "3", "--scenes", str(habitat_towns),
                  "--out", str(tmp_path), "--quiet"]) == 0  # fmt: skip
     replayed = subprocess.run(
-        [python, "-W", "ignore", str(SCRIPT), str(town.episodes), str(folder), str(tmp_path / "predictions.jsonl")],
+        [python, "-W", "ignore", str(SCRIPT), str(town.episodes), str(habitat_towns),
+         str(tmp_path / "predictions.jsonl")],
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
     theirs = [json.loads(line) for line in replayed.stdout.splitlines() if line.startswith('{"id"')]

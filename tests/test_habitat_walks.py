@@ -25,7 +25,6 @@ from sim_envs.habitat.baselines import OracleAgent
 from sim_envs.habitat.environment import HabitatEnvironment
 from sim_envs.habitat.episodes import read_episodes
 from sim_envs.habitat.frames import upright_pose, yaw_of
-from sim_envs.habitat.interpreter import find_interpreter
 from sim_envs.habitat.lidar import DepthLidar, face_names
 from sim_envs.habitat.town_episodes import make_walkable_town, town_config
 from sim_envs.habitat.walker import Walker
@@ -37,18 +36,8 @@ LIDAR = DepthLidar()
 
 
 @pytest.fixture(scope="module")
-def towns(tmp_path_factory):
-    """A folder for towns, where habitat-sim is here."""
-    try:
-        find_interpreter()
-    except HabitatError as error:
-        pytest.skip(str(error))
-    return tmp_path_factory.getbasetemp() / "habitat-towns"
-
-
-@pytest.fixture(scope="module")
-def town(towns):
-    return make_walkable_town(0, towns)
+def town(habitat_towns):
+    return make_walkable_town(0, habitat_towns)
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +153,7 @@ def test_a_worker_that_is_silent_is_ended_and_says_for_how_long(town):
             os.kill(pid, 0)
 
 
-def test_a_scene_that_is_not_there_is_one_clear_error(towns, tmp_path):
+def test_a_scene_that_is_not_there_is_one_clear_error(habitat_towns, tmp_path):
     with pytest.raises(HabitatError, match="nowhere"):
         Simulator(HabitatConfig(tmp_path / "nowhere.stage_config.json", sensors=(DEPTH,)))
 
@@ -182,8 +171,8 @@ def test_an_environment_walks_and_scores(simulator, episodes):
     assert done and score.success == 0.0 and 0.5 < score.path_length_m <= 1.55
 
 
-def test_the_oracle_succeeds_in_twenty_episodes_and_a_second_run_walks_none(towns, tmp_path):
-    command = ["eval", "habitat", "--agent", "oracle", "--episodes", "20", "--scenes", str(towns)]
+def test_the_oracle_succeeds_in_twenty_episodes_and_a_second_run_walks_none(habitat_towns, tmp_path):
+    command = ["eval", "habitat", "--agent", "oracle", "--episodes", "20", "--scenes", str(habitat_towns)]
     command += ["--out", str(tmp_path), "--quiet"]
     assert main(command) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
@@ -194,17 +183,17 @@ def test_the_oracle_succeeds_in_twenty_episodes_and_a_second_run_walks_none(town
     assert again["walked_now"] == 0 and again["success"] == 100.0 and time.monotonic() - began < 60.0
 
 
-def test_the_random_agent_does_the_same_in_every_order(towns, tmp_path):
+def test_the_random_agent_does_the_same_in_every_order(habitat_towns, tmp_path):
     runs = []
     for workers in ("1", "2"):
         out = tmp_path / workers
-        command = ["eval", "habitat", "--agent", "random", "--episodes", "6", "--scenes", str(towns)]
+        command = ["eval", "habitat", "--agent", "random", "--episodes", "6", "--scenes", str(habitat_towns)]
         assert main([*command, "--workers", workers, "--out", str(out), "--quiet"]) == 0
         runs.append((out / "scores.jsonl").read_text())
     assert runs[0] == runs[1]
 
 
-def test_a_worker_that_is_killed_on_the_way_costs_no_episode(towns, town, tmp_path, monkeypatch):
+def test_a_worker_that_is_killed_on_the_way_costs_no_episode(habitat_towns, town, tmp_path, monkeypatch):
     killed = []
 
     class Deadly(OracleAgent):
@@ -215,7 +204,7 @@ def test_a_worker_that_is_killed_on_the_way_costs_no_episode(towns, town, tmp_pa
             return super().act(observation)
 
     monkeypatch.setattr("mem4nav.cli.habitat_walks.OracleAgent", Deadly)
-    command = ["eval", "habitat", "--agent", "oracle", "--episodes", "2", "--scenes", str(towns), "--quiet"]
+    command = ["eval", "habitat", "--agent", "oracle", "--episodes", "2", "--scenes", str(habitat_towns), "--quiet"]
     assert main([*command, "--pictures", "--out", str(tmp_path)]) == 0
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     assert killed and (metrics["failed"], metrics["success"], metrics["restarts"]) == (0, 100.0, 1)
