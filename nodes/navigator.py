@@ -58,7 +58,8 @@ class Navigator(Node):
         declare(self, _PARAMETERS)
         self._inbox = Inbox()
         self._driver: Driver | None = None
-        self._poses, self._heard, self._told = Poses(), 0.0, ""
+        self._poses, self._told = Poses(), ""
+        self._arrived_s, self._heard_s = 0.0, 0.0
         self._refused = ""
         overridable = QoSOverridingOptions.with_default_policies()
         self._cmd_vel = self.create_publisher(Twist, "cmd_vel", 1, qos_overriding_options=overridable)
@@ -76,6 +77,7 @@ class Navigator(Node):
         while not stopped.is_set():
             parcel = self._inbox.take(0.1)
             if parcel is not None:
+                self._arrived_s = parcel.arrived_s
                 parcel.task()
                 self._diagnostics.latency_s.append(time.monotonic() - parcel.arrived_s)
         if self._told:
@@ -133,7 +135,7 @@ class Navigator(Node):
         now = self._poses.carried_to(self.get_clock().now().nanoseconds, _LONGEST_CARRY_NS)
         if now is None or self._poses.at(cloud.stamp_ns, 10 * _SAME_SCAN_NS) is None:
             return
-        self._heard = time.monotonic()
+        self._heard_s = self._arrived_s  # not now: scans that waited in the queue are no sign that more will come
         if self._driver is not None and not self._driver.is_over:
             before = self._driver.phase, self._driver.directions.number
             self._driver.update(*now, cloud.points.astype(np.float64))
@@ -161,7 +163,7 @@ class Navigator(Node):
         driver = self._driver
         if driver is None and not self._told:
             return
-        fresh = time.monotonic() - self._heard < self._value("silence_s")
+        fresh = time.monotonic() - self._heard_s < self._value("silence_s")
         command = driver.command(self._stamp_of_last()) if driver is not None and fresh else STAND
         self._cmd_vel.publish(_twist(command))
 
@@ -169,7 +171,7 @@ class Navigator(Node):
         driver = self._driver
         if driver is None or driver.is_over:
             return []
-        silent_s = time.monotonic() - self._heard
+        silent_s = time.monotonic() - self._heard_s
         if silent_s < self._value("silence_s"):
             return []
         return [Trouble(f"no scan with a pose for {silent_s:.1f} s: the vehicle is stopped", True)]
