@@ -158,17 +158,27 @@ def _judged(
     wall_s: float, struck: int,
 ) -> Run:  # fmt: skip
     state = drive.truth()
-    middle = state.position[0] + _MIDDLE_M * state.rotation[0][:, 0]
-    along, across = task.misses_m(middle[:2])
-    x, y, yaw = task.start
-    T = stack.T_odom_base
-    turned = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]) @ T[:2, 3]
-    drift = float(np.linalg.norm(np.array([x, y]) + turned - state.position[0, :2]))
-    succeeded = driver.phase is Phase.ARRIVED and task.is_reached(middle[:2])
+    T_map_base = np.eye(4)
+    T_map_base[:3, :3], T_map_base[:3, 3] = state.rotation[0], state.position[0]
+    middle = middle_of(T_map_base)
+    along, across = task.misses_m(middle)
+    succeeded = driver.phase is Phase.ARRIVED and task.is_reached(middle)
     return Run(
         seed, task.length_m, task.turns, task.instruction, driver.phase.value, driver.reason, succeeded, along, across,
-        simulated_s, wall_s, struck, drift,
+        simulated_s, wall_s, struck, drift_m(task, stack.T_odom_base, T_map_base),
     )  # fmt: skip
+
+
+def middle_of(T_map_base: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(2,) the middle of the vehicle on the plan."""
+    return T_map_base[:2, 3] + _MIDDLE_M * T_map_base[:2, 0]
+
+
+def drift_m(task: DrivableTask, T_odom_base: NDArray[np.float64], T_map_base: NDArray[np.float64]) -> float:
+    """Error of an odometry that began at the task's start, on the plan."""
+    x, y, yaw = task.start
+    turned = np.array([[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]) @ T_odom_base[:2, 3]
+    return float(np.linalg.norm(np.array([x, y]) + turned - T_map_base[:2, 3]))
 
 
 if __name__ == "__main__":
