@@ -243,7 +243,7 @@ class DetectionNode(SensorNode):
         found = [f"waiting for {sensors.missing}"] if sensors.missing else []
         found += [note for note in sensors.notes if any(word in note for word in _FAULTS)]
         for topic, frame in sensors.strays.items():
-            found.append(f"{topic} came in frame {frame!r}, before in {sensors.frames[topic]!r}")
+            found.append(f"{topic} came in frame {frame!r}, before in {sensors.frames[topic]!r}: left out")
         for kind, (count, why) in sensors.undecoded.items():
             found.append(f"{count} messages of {kind} could not be decoded: {why}")
         found += [f"pictures of {camera} are left out: {why}" for camera, why in live.misfits.items()]

@@ -133,8 +133,8 @@ class Navigator(Node):
     def _take_scan(self, data: bytes) -> None:
         cloud = parse_pointcloud2(data, False, frozenset())
         now = self._poses.carried_to(self.get_clock().now().nanoseconds, _LONGEST_CARRY_NS)
-        if now is None or self._poses.at(cloud.stamp_ns, 10 * _SAME_SCAN_NS) is None:
-            return
+        if now is None or not len(cloud.points) or self._poses.at(cloud.stamp_ns, 10 * _SAME_SCAN_NS) is None:
+            return  # a scan without a return is none: whoever drives on it drives blind
         self._heard_s = self._arrived_s  # not now: scans that waited in the queue are no sign that more will come
         if self._driver is not None and not self._driver.is_over:
             before = self._driver.phase, self._driver.directions.number

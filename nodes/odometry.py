@@ -60,6 +60,12 @@ _QUIET = PublisherEventCallbacks(use_default_callbacks=False)
 """The usual handlers of events are looked at each time that the node wakes; who listens is told of the same events."""
 _POLL_S, _IDLE_S = 0.01, 0.1
 _LONGEST_PERIOD_S = 0.1
+_FAULTS = {
+    "scans_rejected": "scans rejected for their stamps", "scans_without_imu": "scans without IMU",
+    "imu_not_finite": "IMU samples that are NaN or infinite", "imu_mis_stamped": "IMU samples with wrong stamps",
+    "imu_late": "IMU samples that came too late", "imu_duplicates": "IMU samples that came twice",
+}  # fmt: skip
+"""Of the sequencer's totals, what /diagnostics names."""
 
 
 class OdometryNode(SensorNode):
@@ -78,6 +84,7 @@ class OdometryNode(SensorNode):
         self._serving: list = []
         self._arrived_s: dict[int, float] = {}
         self._period_s = _LONGEST_PERIOD_S
+        self._counted: dict[str, int] = {}
 
     # the life cycle
 
@@ -297,7 +304,8 @@ class OdometryNode(SensorNode):
         found += [Trouble(f"waiting for {live.sensors.missing}")] if live.sensors.missing else []
         found += [Trouble(note) for note in live.sensors.notes if "without" in note or "does not" in note]
         for topic, frame in live.sensors.strays.items():
-            found.append(Trouble(f"{topic} came in frame {frame!r}, before in {live.sensors.frames[topic]!r}"))
+            first = live.sensors.frames[topic]
+            found.append(Trouble(f"{topic} came in frame {frame!r}, before in {first!r}: left out"))
         for kind, (count, why) in live.sensors.undecoded.items():
             found.append(Trouble(f"{count} messages of {kind} could not be decoded: {why}"))
         for topic in ("points", "imu"):
@@ -305,7 +313,13 @@ class OdometryNode(SensorNode):
                 found.append(Trouble(f"{publishers} publishers on {topic}: there must be one"))
         if live.resets:
             found.append(Trouble(f"the clock went back {live.resets} times: begun anew"))
-        return found + self._verdict()
+        return found + self._faults(live.statistics) + self._verdict()
+
+    def _faults(self, totals: dict[str, int]) -> list[Trouble]:
+        """What the sequencer has counted since the last time."""
+        before, self._counted = self._counted, totals
+        news = {sentence: totals.get(key, 0) - before.get(key, 0) for key, sentence in _FAULTS.items()}
+        return [Trouble(f"{count} {sentence}") for sentence, count in news.items() if count > 0]
 
     def _verdict(self) -> list[Trouble]:
         if self._last is None or self._last.health.state is State.OK:

@@ -145,6 +145,11 @@ class LiveOdometry:
         self._start_map, self._start_pose = stored, np.eye(4)
 
     @property
+    def statistics(self) -> dict[str, int]:
+        """Totals of the sequencer since it began: measurements by kind, and faults by kind."""
+        return self._sequencer.statistics if self._sequencer is not None else {}
+
+    @property
     def _use_imu(self) -> bool:
         return self.odometry is not None and self.odometry.use_imu
 

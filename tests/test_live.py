@@ -115,12 +115,15 @@ def test_a_message_that_cannot_be_decoded_is_counted_and_the_others_go_on(messag
     assert count > 0 and why
 
 
-def test_another_frame_on_the_same_topic_is_named(messages):
-    sensors = LiveSensors()
-    imu = next(m for m in messages if m.topic == "/imu")
-    sensors.imu(bytes(imu.data))
-    sensors.imu(bytes(imu.data).replace(sensors.frames["imu"].encode(), b"X" * len(sensors.frames["imu"])))
-    assert sensors.strays["imu"].startswith("X")
+@pytest.mark.parametrize("topic", ["points", "imu"])
+def test_another_frame_on_the_same_topic_is_named_and_left_out(messages, topic):
+    live = LiveOdometry(LiveSensors())
+    list(fed(live, messages))
+    frame = live.sensors.frames[topic].encode()
+    last = later([m for m in messages if m.topic == f"/{topic}"][-1], 100_000_000)
+    assert not heard(live.sensors, last.topic, bytes(last.data).replace(frame, b"X" * len(frame), 1))
+    assert live.sensors.strays[topic].startswith("X")
+    assert heard(live.sensors, last.topic, bytes(last.data))
 
 
 def test_a_clock_that_goes_back_begins_anew(messages):

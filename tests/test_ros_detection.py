@@ -28,6 +28,7 @@ from city_worlds import SHORT, small_town
 from detection.config import CITY_CLASSES
 from nodes.messages import cloud
 from ros_processes import Company, stamps
+from ros_refusals import refused
 from sim_envs.city import simulate_drive
 from sim_envs.city.bag import write_bag
 
@@ -138,19 +139,9 @@ def test_scans_without_a_return_silence_and_a_camera_that_nobody_calibrated_are_
     assert node.stopped(signal.SIGTERM) == 0
 
 
-@pytest.mark.parametrize(
-    ("parameters", "reason"),
-    [
-        ({"checkpoint": "/nowhere/detector.safetensors"}, "/nowhere/detector.safetensors"),
-        ({"checkpoint": __file__}, "cannot read a detector"),
-        ({"device": "tpu"}, "device is 'tpu'"),
-        ({"precision": "int3"}, "precision is 'int3'"),
-        ({"score": 2.0}, "score"),
-        ({"config": "/nowhere/config.yaml"}, "/nowhere/config.yaml"),
-    ],
-)
-def test_what_cannot_be_is_refused_with_a_reason(company, parameters, reason):
-    node = company.start("detection", **parameters)
+@pytest.mark.parametrize(("name", "parameters", "reason"), refused("detection"))
+def test_what_cannot_be_is_refused_with_a_reason(company, name, parameters, reason):
+    node = company.start(name, **parameters)
     assert node.ended() in (1, 2)
     assert reason in node.said and "Traceback" not in node.said
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ pytest.importorskip("torch")
 pytest.importorskip("rclpy", reason="rclpy is not here: pip install 'mem4nav[ros]'", exc_type=ImportError)
 
 from ros_processes import Company
+from ros_refusals import refused
+from ros_relay import Relay, in_frame, kept_back, without_numbers
 from ros_town import TEXT, Town, stands
 
 pytestmark = pytest.mark.ros
@@ -56,3 +59,32 @@ def test_a_vehicle_whose_odometry_is_killed_is_stopped_at_once(town):
     town.company.until_diagnosed("navigator", "no scan with a pose", "stopped")
     town.until_standing()
     assert town.navigator.process.poll() is None and town.simulator.process.poll() is None
+
+
+def test_a_vehicle_that_sees_nothing_is_stopped_and_what_is_wrong_with_its_sensors_is_named(tmp_path):
+    with Company(tmp_path) as company:
+        relay = Relay(company)
+        town = Town(company, relay.names)
+        for change, node, phrase in (
+            (without_numbers, "navigator", "no scan with a pose"),
+            (partial(in_frame, "roof"), "odometry", "points came in frame 'roof'"),
+        ):
+            town.instruct(TEXT)
+            town.until_driving()
+            relay.change({"points": change})
+            company.until_diagnosed(node, phrase)
+            town.until_standing()
+            town.cancel()
+            relay.change({})
+        relay.change({"imu": kept_back})
+        company.until_diagnosed("odometry", "scans without IMU")
+        relay.change({"imu": without_numbers})
+        company.until_diagnosed("odometry", "IMU samples that are NaN")
+
+
+@pytest.mark.parametrize(("name", "parameters", "reason"), refused("navigator", "simulator"))
+def test_what_cannot_be_is_refused_with_a_reason(tmp_path, name, parameters, reason):
+    with Company(tmp_path) as company:
+        node = company.start(name, **parameters)
+        assert node.ended() == 2
+        assert reason in node.said and "Traceback" not in node.said

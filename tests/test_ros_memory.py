@@ -30,6 +30,7 @@ from memory_worlds import at
 from nodes.boxes import detections
 from nodes.messages import header, picture, pose, stamped
 from ros_processes import Company
+from ros_refusals import refused
 from test_observing import CLASSES, in_view
 
 pytestmark = pytest.mark.ros
@@ -206,17 +207,9 @@ def test_a_clock_that_jumps_back_and_a_second_source_are_named(drive):
     drive.company.node.destroy_publisher(second)
 
 
-@pytest.mark.parametrize(
-    ("parameters", "reason"),
-    [
-        ({"every_m": -1.0}, "every_m"),
-        ({"encoder": "oracle"}, "encoder is 'oracle'"),
-        ({"folder": "/proc/nowhere"}, "/proc/nowhere"),
-        ({"top": "many"}, "top"),
-    ],
-)
-def test_what_cannot_be_is_refused_with_a_reason(drive, parameters, reason):
-    node = drive.company.start("memory", **parameters)
+@pytest.mark.parametrize(("name", "parameters", "reason"), refused("memory"))
+def test_what_cannot_be_is_refused_with_a_reason(drive, name, parameters, reason):
+    node = drive.company.start(name, **parameters)
     assert node.ended() in (1, 2)
     assert reason in node.said and "Traceback" not in node.said
 

@@ -23,6 +23,7 @@ from std_msgs.msg import Header
 
 from nodes.messages import cloud, matrix, pose
 from ros_processes import Company, stamps
+from ros_refusals import refused
 from slam.io.opening import open_recording
 from slam.replay import replay
 
@@ -106,19 +107,7 @@ def test_a_node_that_is_told_to_stop_while_it_starts_ends_well(company, number, 
     assert node.stopped(number, number) == 0, node.said
 
 
-@pytest.mark.parametrize(
-    ("name", "parameters", "reason"),
-    [
-        ("odometry", {"map_period_s": 0.0}, "map_period_s"),
-        ("odometry", {"silence_s": "soon"}, "silence_s"),
-        ("odometry", {"config": "/nowhere/config.yaml"}, "/nowhere/config.yaml"),
-        ("odometry", {"save_on_exit": True}, "map_folder is not"),
-        ("odometry", {"livox": True}, "livox_ros_driver2"),
-        ("bag_player", {}, "parameter bag is not set"),
-        ("bag_player", {"bag": "/nowhere/town"}, "/nowhere/town"),
-        ("bag_player", {"bag": "x", "rate": -1.0}, "rate"),
-    ],
-)
+@pytest.mark.parametrize(("name", "parameters", "reason"), refused("odometry", "bag_player"))
 def test_what_cannot_be_is_refused_with_a_reason(company, name, parameters, reason):
     node = company.start(name, **parameters)
     assert node.ended() == 2

@@ -48,7 +48,8 @@ class LiveSensors:
         notes: what was recognised, and what is missing.
         undecoded: messages that could not be decoded, by kind, with the last reason.
         frames: of points, imu and cameras as their messages name them, the first of each.
-        strays: frames that came later on the same topic, by topic.
+        strays: other frames that came later on the same topic, by topic; their messages are left out, as nobody knows
+            where their sensors sit.
     """
 
     def __init__(
@@ -90,22 +91,22 @@ class LiveSensors:
         return "; ".join(self._unplaced())
 
     def points(self, data: bytes, livox: bool = False) -> list[Measurement]:
-        """A PointCloud2 or a Livox CustomMsg; one that cannot be decoded is an empty scan."""
+        """A PointCloud2 or Livox CustomMsg; one that cannot be decoded is an empty scan, one of another frame none."""
         try:
             cloud = parse_custom_msg(data, False) if livox else parse_pointcloud2(data, False, self._time_names)
         except DECODING_ERRORS as error:
             self._count("points", error)
             stamp_ns, frame = parse_stamp(data, False)
             cloud = Cloud(stamp_ns, frame, np.zeros((0, 3), np.float32), {}, None)
-        self._note_frame("points", cloud.frame)
+        if not self._is_in_frame("points", cloud.frame):
+            return []
         self._scans += 1
         return self._take(cloud)
 
     def imu(self, data: bytes) -> list[Measurement]:
-        """An Imu."""
-        if not self._use_imu:
+        """An Imu; one of another frame is left out."""
+        if not self._use_imu or not self._is_in_frame("imu", parse_stamp(data, False)[1]):
             return []
-        self._note_frame("imu", parse_stamp(data, False)[1])
         return self._decoded("imu", lambda: parse_imu(data, False))
 
     def image(self, camera: str, data: bytes, compressed: bool = False) -> list[Measurement]:
@@ -193,9 +194,12 @@ class LiveSensors:
         self.calibration = with_configured(replace(calibration, cameras=cameras), self.settings)
         self._held = [one for one in self._held if not isinstance(one, Image) or one.camera in cameras]
 
-    def _note_frame(self, topic: str, frame: str) -> None:
-        if self.frames.setdefault(topic, frame) != frame:
-            self.strays[topic] = frame
+    def _is_in_frame(self, topic: str, frame: str) -> bool:
+        """Whether it is the frame of the first message on this topic; what is not is noted."""
+        if self.frames.setdefault(topic, frame) == frame:
+            return True
+        self.strays[topic] = frame
+        return False
 
     def _count(self, kind: str, error: Exception) -> None:
         count, _ = self.undecoded.get(kind, (0, ""))
