@@ -55,6 +55,7 @@ TOPICS = (
     Topic("habitat_errands", "Habitat: errands without a reset, with and without memory", 7200, usual=False),
     Topic("ros_replay", "ROS 2: a city bag through player and odometry node", 1500),
     Topic("ros_driving", "ROS 2: written directions followed by the nodes over DDS", 3600),
+    Topic("ros_faults", "ROS 2: faults while the nodes drive", 2400),
     Topic("memory_ablation", "What each part of the memory earns a navigation agent", 14400, usual=False),
     Topic("soak", "An hour round a loop", 3600, usual=False),
     Topic("ros_restart", "ROS 2: nodes killed while mem4nav up runs them", 900),
