@@ -7,6 +7,7 @@ from __future__ import annotations
 import importlib.util
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 TRIALS = 3
 BAR_S = 0.5
 WATCH_S = 3.0
-_TOWNS = 3
 _BACK_S = 100
 _FIRST_DRIVE_S = 8.0
 
@@ -70,7 +70,7 @@ class Seen:
 
 
 def faults() -> tuple[Fault, ...]:
-    """All that are tried, in the order of the page."""
+    """All that are tried, in the order of the page; what lasts comes last."""
     from ros_relay import in_frame, kept_back, set_back, without_numbers
 
     def back(trial: int) -> dict[str, Callable[[Any], Any]]:
@@ -80,14 +80,14 @@ def faults() -> tuple[Fault, ...]:
     return (
         Fault("points stop", "odometry", "no scan for", lambda _: {"points": kept_back}),
         Fault("points and IMU stop", "odometry", "no scan for", lambda _: {"points": kept_back, "imu": kept_back}),
-        Fault("the odometry is killed", "navigator", "no scan with a pose", killed=True),
-        Fault("points, IMU and clock jump back by 100 s", "odometry", "the clock went back", back, lasts=True),
         Fault("all points are NaN", "navigator", "no scan with a pose", lambda _: {"points": without_numbers}),
         Fault("points in another frame", "odometry", "points came in frame 'roof'", lambda _: {"points": strange}),
         Fault("the IMU stops", "odometry", "scans without IMU", lambda _: {"imu": kept_back}),
         Fault("the IMU is NaN", "odometry", "NaN", lambda _: {"imu": without_numbers}),
         Fault("the IMU in another frame", "odometry", "imu came in frame 'roof'", lambda _: {"imu": strange}),
         Fault("a second publisher of points", "odometry", "2 publishers on points", second=True),
+        Fault("the odometry is killed", "navigator", "no scan with a pose", killed=True),
+        Fault("points, IMU and clock jump back by 100 s", "odometry", "the clock went back", back, lasts=True),
     )
 
 
@@ -96,10 +96,9 @@ def main() -> None:
     if importlib.util.find_spec("rclpy") is None:
         report.skip("faults over DDS", "rclpy is not here: pip install 'mem4nav[ros]'")
         return report.save()
-    found = {}
-    for fault in faults():
-        found[fault.what] = _trials(fault)
-        _row(report, fault.what, found[fault.what])
+    found = _trials()
+    for what, seen in found.items():
+        _row(report, what, seen)
     _uncalibrated(report)
     seen = [one for trials in found.values() for one in trials]
     named = sum(bool(one.said) for one in seen)
@@ -118,19 +117,21 @@ def main() -> None:
     report.save()
 
 
-def _trials(fault: Fault) -> list[Seen]:
-    """The same fault again and again, with pauses in which all is well; in another town where a drive fails."""
+def _trials() -> dict[str, list[Seen]]:
+    """Each fault some times, with pauses in which all is well; in another town where a drive has failed."""
     from ros_relay import Relay
     from ros_town import Town
 
-    seen: list[Seen] = []
-    for _ in range(_TOWNS):
+    left = deque((fault, number) for fault in faults() for number in range(TRIALS))
+    seen: dict[str, list[Seen]] = {fault.what: [] for fault, _ in left}
+    while left:
         with company() as together:
             relay = Relay(together)
             town, said = Town(together, relay.names), _hear_diagnostics(together)
-            while len(seen) < TRIALS and _is_under_way(town):
-                seen.append(_trial(fault, len(seen), town, relay, said))
-                print(fault.what, seen[-1], flush=True)
+            while left and _is_under_way(town):
+                fault, number = left.popleft()
+                seen[fault.what].append(_trial(fault, number, town, relay, said))
+                print(fault.what, seen[fault.what][-1], flush=True)
     return seen
 
 
