@@ -85,9 +85,9 @@ def test_a_path_is_steered_at_and_bends_are_taken_slowly():
     assert slowed(4.0, 100.0, FollowerConfig()) == 4.0
 
 
-def detected_from(places, found):
+def detected_from(places, found, landmarks=None):
     """Landmarks after looking from places along x at (class, x, y, score) in odom."""
-    landmarks = Landmarks(CLASSES, 0.1)
+    landmarks = landmarks or Landmarks(CLASSES, 0.1)
     for x in places:
         T = np.eye(4)
         T[0, 3] = x
@@ -117,6 +117,15 @@ def test_what_may_be_the_goal_is_doubted_until_it_was_seen_well_or_is_passed():
     assert directions.doubts(few, street, np.array([1.0, 0.0]))
     assert not directions.doubts(few, street, np.array([12.0, 0.0]))
     assert not directions.doubts(many, street, np.array([8.0, 0.0]))
+
+
+def test_what_looked_like_the_goal_from_afar_and_is_something_else_is_not_stopped_at():
+    directions = Directions(read_clauses("Stop by the bench.", CLASSES), DriverConfig())
+    street, place = Street(np.zeros(2), EAST), (20.0, 6.0)
+    known = detected_from(np.arange(0.0, 4.0, 0.5), [("bench", *place, 0.4)])
+    assert directions.look(known, street, np.array([4.0, 0.0])) == pytest.approx(14.9)
+    detected_from(np.arange(4.0, 16.0, 0.5), [("hydrant", *place, 0.7)], known)
+    assert directions.look(known, street, np.array([18.9, 0.0])) is None
 
 
 def test_directions_are_followed_to_their_goal():

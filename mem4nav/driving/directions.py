@@ -24,7 +24,8 @@ _DOUBTED_M = 12.0
 class Directions:
     """Clauses, followed at their word.
 
-    Something is passed once it was ahead and no longer is. Only what stands along the street counts.
+    Something is passed once it was ahead and no longer is. Only what stands along the street counts, and only as long
+    as it is taken for what is named: from afar a hydrant may look like a bench.
 
     Args:
         clauses: at least one, the last of them a stop.
@@ -72,11 +73,12 @@ class Directions:
         if not clause.landmark:
             return None
         here = float(street.station(position)[0]) + _MIDDLE_M
-        for one in landmarks.sure(clause.landmark, self._config.sure_hits, self._config.sure_weight):
+        sure = landmarks.sure(clause.landmark, self._config.sure_hits, self._config.sure_weight)
+        for one in sure:
             along = self._along(one, street, here)
             if along is not None and along > -_ABREAST_M and one not in self._ahead:
                 self._ahead.append(one)
-        ways = [float(street.station(one.position)[0]) - here for one in self._ahead]
+        ways = [float(street.station(one.position)[0]) - here for one in self._ahead if one in sure]
         if clause.verb is Verb.STOP:
             return min(ways, default=None) if self.crossings >= clause.crossings else None
         if not self._passed and any(way <= 0.0 for way in ways):
