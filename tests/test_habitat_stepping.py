@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mem4nav.cli import habitat_walks
+from mem4nav.cli import habitat_kept
 from mem4nav.environment import Action
 from sim_envs.habitat import HabitatConfig, WorkerDiedError
 from sim_envs.habitat.frames import upright_pose
@@ -60,14 +60,14 @@ def test_a_habitat_that_dies_while_it_opens_is_started_again(monkeypatch, deaths
             raise WorkerDiedError("killed")
         return "open"
 
-    monkeypatch.setattr(habitat_walks, "Simulator", simulator)
-    assert habitat_walks.opened(HabitatConfig(Path("a")), "python") == "open" and len(tried) == deaths + 1
+    monkeypatch.setattr(habitat_kept, "Simulator", simulator)
+    assert habitat_kept.opened(HabitatConfig(Path("a")), "python") == "open" and len(tried) == deaths + 1
 
 
 def test_one_that_always_dies_is_given_up(monkeypatch):
     def simulator(config, python):
         raise WorkerDiedError("killed")
 
-    monkeypatch.setattr(habitat_walks, "Simulator", simulator)
+    monkeypatch.setattr(habitat_kept, "Simulator", simulator)
     with pytest.raises(WorkerDiedError):
-        habitat_walks.opened(HabitatConfig(Path("a")), "python")
+        habitat_kept.opened(HabitatConfig(Path("a")), "python")

@@ -15,17 +15,16 @@ from mem4nav.errors import UsageError
 
 Backbone = Literal["modular", "llm", "mllm"]
 Mode = Literal["full", "none", "no-octree", "no-graph", "no-ltm", "no-stm", "cache"]
+LANGUAGE: tuple[Backbone, ...] = ("llm", "mllm")
 OneFile = Annotated[Union[Path, None], tyro.conf.arg(metavar="FILE")]  # noqa: UP007 (Python 3.10)
 
 
 @dataclass(frozen=True, kw_only=True)
-class AgentOptions:
-    """Which agent, and how it is run."""
+class RunOptions:
+    """What is asked of every run."""
 
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Gets predictions.jsonl, scores.jsonl and metrics.json."""
-    backbone: Backbone = "modular"
-    """What decides."""
     memory: Mode = "full"
     """The whole memory, none, the memory without one of its parts, or a plain nearest-neighbour cache in its place."""
     checkpoint: OneFile = None
@@ -34,20 +33,28 @@ class AgentOptions:
     """For llm: a local folder of transformers, or the base URL of an OpenAI-compatible endpoint."""
     model_name: Annotated[str, tyro.conf.arg(metavar="NAME")] = ""
     """For llm at an endpoint: the model's name there. The key is taken from OPENAI_API_KEY."""
+    seed: int = 0
+    """Of what is random: the agent, where it is, and the bootstrap."""
+    workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
+    """Processes; the results do not depend on their number."""
+    quiet: bool = False
+    """Say nothing but errors."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentOptions(RunOptions):
+    """Which agent, and how it is run."""
+
+    backbone: Backbone = "modular"
+    """What decides."""
     no_turn_around: bool = False
     """The agent never turns around."""
     no_length_prior: bool = False
     """For modular: the agent does not know how long routes of the benchmark usually are."""
     lost_below: Annotated[float, tyro.conf.arg(metavar="P")] = 0.0
     """Less sure than this of having stopped right, the agent says that it is lost."""
-    seed: int = 0
-    """Of what is random: the agent, where it is, and the bootstrap."""
-    workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
-    """Processes; the results do not depend on their number."""
     ray: Annotated[str, tyro.conf.arg(metavar="ADDRESS")] = ""
     """Spread over the Ray cluster at this address instead; "local" starts one here with --workers processors."""
-    quiet: bool = False
-    """Say nothing but errors."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,13 +100,15 @@ class City(AgentOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Habitat:
+class Habitat(RunOptions):
     """Written directions walked in habitat-sim, in steps of 0.25 m and 15 degrees."""
 
+    benchmark: ClassVar[str] = "habitat"
     out: Annotated[Path, tyro.conf.arg(metavar="DIR")]
     """Gets predictions.jsonl, scores.jsonl and metrics.json; episodes that it holds are not walked again."""
-    agent: Literal["oracle", "random", "modular"] = "modular"
-    """Who walks: along the shortest way, anywhere, or by the directions, with LiDAR and the shipped detector."""
+    agent: Literal["oracle", "random", "modular", "llm", "mllm"] = "modular"
+    """Who walks: along the shortest way, anywhere, by the directions with LiDAR and the shipped detector, or as a
+    language model says."""
     episodes: Annotated[int, tyro.conf.arg(metavar="N")] = 20
     """How many."""
     data: OneFile = None
@@ -111,15 +120,18 @@ class Habitat:
     errands: bool = False
     """For modular: in each of --episodes towns a tour is shown, then ways back to what it passed are asked for."""
     memory: Mode = "full"
-    """What is remembered from one errand to the next; directions are followed one by one, without a memory."""
+    """For llm, mllm and --errands: the whole memory, none, it without one of its parts, or a plain cache."""
+    checkpoint: OneFile = None
+    """For mllm: its weights. For llm: a LoRA adapter."""
     pictures: bool = False
     """Each episode leaves a picture from above beside its file: the way asked for, the way gone, the goal."""
-    seed: int = 0
-    """Of what is random."""
     workers: Annotated[int, tyro.conf.arg(metavar="N")] = 1
     """Processes, each with a Habitat of its own; the results do not depend on their number."""
-    quiet: bool = False
-    """Say nothing but errors."""
+
+    @property
+    def backbone(self) -> str:
+        """What decides: the agent itself."""
+        return self.agent
 
 
 def eval(
@@ -137,12 +149,12 @@ def eval(
     """
     terminal = Terminal(benchmark.quiet)
     # Imported here, so that --help and a mistyped option answer at once.
+    _check(benchmark)
     if isinstance(benchmark, Habitat):
         from mem4nav.cli.eval_habitat import evaluate_habitat
 
-        return evaluate_habitat(benchmark, terminal)
-    _check(benchmark)
-    if isinstance(benchmark, City):
+        evaluate_habitat(benchmark, terminal)
+    elif isinstance(benchmark, City):
         from mem4nav.cli.eval_city import evaluate_city
 
         evaluate_city(benchmark, terminal)
@@ -152,14 +164,17 @@ def eval(
         evaluate_streets(benchmark, terminal)
 
 
-def _check(options: AgentOptions) -> None:
+def _check(options: AgentOptions | Habitat) -> None:
     if options.workers < 1:
         raise UsageError(f"--workers {options.workers}: at least one process is needed")
-    if not 0.0 <= options.lost_below <= 1.0:
+    if isinstance(options, AgentOptions) and not 0.0 <= options.lost_below <= 1.0:
         raise UsageError(f"--lost-below {options.lost_below:g}: it is a probability, from 0 to 1")
-    if options.backbone == "llm" and not options.model:
-        raise UsageError("--backbone llm needs --model: a local folder of transformers, or an endpoint's URL")
-    if options.backbone != "llm" and (options.model or options.model_name):
-        raise UsageError(f"--model is for --backbone llm, not {options.backbone}")
-    if options.backbone == "mllm" and options.checkpoint is None:
-        raise UsageError("--backbone mllm needs --checkpoint: no weights of it ship")
+    flag, backbone = "--agent" if isinstance(options, Habitat) else "--backbone", options.backbone
+    if backbone == "llm" and not options.model:
+        raise UsageError(f"{flag} llm needs --model: a local folder of transformers, or an endpoint's URL")
+    if backbone != "llm" and (options.model or options.model_name):
+        raise UsageError(f"--model is for {flag} llm, not {backbone}")
+    if backbone == "mllm" and options.checkpoint is None:
+        raise UsageError(f"{flag} mllm needs --checkpoint: no weights of it ship")
+    if isinstance(options, Habitat) and options.checkpoint is not None and backbone not in LANGUAGE:
+        raise UsageError(f"--checkpoint is for --agent llm and mllm, not {backbone}")

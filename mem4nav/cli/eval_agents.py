@@ -4,19 +4,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mem4nav.modular
 from mem4nav.agent import Agent
+from mem4nav.cli.eval import AgentOptions, Habitat
 from mem4nav.environment import Action
 from mem4nav.errors import UsageError
 from mem4nav.memory import MemoryConfig, MemoryMode, open_memory
 
 if TYPE_CHECKING:
     from mem4nav.backbones.remembering import Remembering
-    from mem4nav.cli.eval import AgentOptions
     from mem4nav.modular.model import ModularModel
 
 WEIGHTS = Path(mem4nav.modular.__file__).parent / "weights"
@@ -35,10 +35,10 @@ class AgentRecipe:
     checkpoint: Path | None
     model: str
     model_name: str
-    turn_around: bool
-    length_prior: bool
-    lost_below: float
     seed: int
+    turn_around: bool = True
+    length_prior: bool = True
+    lost_below: float = 0.0
 
     def build(self) -> Agent:
         """The agent, with an empty memory.
@@ -59,19 +59,24 @@ class AgentRecipe:
         return tuple(action for action in Action if self.turn_around or action is not Action.TURN_AROUND)
 
 
-def recipe_of(options: AgentOptions, benchmark: str) -> AgentRecipe:
+def recipe_of(options: AgentOptions | Habitat, benchmark: str) -> AgentRecipe:
     """The agent that a command line asks for."""
-    return AgentRecipe(
+    asked = AgentRecipe(
         benchmark=benchmark,
         backbone=options.backbone,
         memory=MemoryMode(options.memory),
         checkpoint=options.checkpoint,
         model=options.model,
         model_name=options.model_name,
+        seed=options.seed,
+    )
+    if isinstance(options, Habitat):
+        return asked
+    return replace(
+        asked,
         turn_around=not options.no_turn_around,
         length_prior=not options.no_length_prior,
         lost_below=options.lost_below,
-        seed=options.seed,
     )
 
 

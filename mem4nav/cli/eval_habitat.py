@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from mem4nav.cli.console import Terminal
-from mem4nav.cli.eval import Habitat
-from mem4nav.cli.habitat_walks import HabitatRecipe, Walked, jobs_of
+from mem4nav.cli.eval import LANGUAGE, Habitat
+from mem4nav.cli.eval_agents import recipe_of
+from mem4nav.cli.habitat_kept import Walked
+from mem4nav.cli.habitat_walks import HabitatRecipe, jobs_of
 from mem4nav.cli.metrics_file import peak_rss_mb, versions, write_metrics
 from mem4nav.errors import UsageError
 from mem4nav.evaluation import mean_interval, report_failures, spread, write_predictions
@@ -38,22 +40,22 @@ def evaluate_habitat(options: Habitat, terminal: Terminal) -> None:
     """
     if options.episodes < 1:
         raise UsageError(f"--episodes {options.episodes}: at least one is needed")
-    if options.workers < 1:
-        raise UsageError(f"--workers {options.workers}: at least one process is needed")
     python = find_interpreter()
     if options.errands:
         return _evaluate_errands(options, python, terminal)
     wanted = _towns(options, python, terminal) if options.data is None else _own_file(options, options.data)
-    recipe = HabitatRecipe(python, options.agent, options.seed, str(options.out / "episodes"), options.pictures)
-    found = {(file, episode.id): recipe.done(episode) for file, _, episode in wanted}
-    left = [one for one in wanted if found[one[0], one[2].id] is None]
+    backbone = recipe_of(options, options.benchmark) if options.agent in LANGUAGE else None
+    folder = str(options.out / "episodes")
+    recipe = HabitatRecipe(python, options.agent, options.seed, folder, options.pictures, backbone)
+    found = {(file, episode.id): recipe.kept(episode).read() for file, _, episode in wanted}
+    left = [one for one in wanted if not found[one[0], one[2].id]]
     jobs = jobs_of(left, _EPISODES_A_JOB)
     began = time.monotonic()
     with terminal.task(f"habitat, {options.agent}, {len(left)} of {len(wanted)} episodes", len(jobs)) as advance:
         walked = spread(recipe, jobs, workers=options.workers, advance=advance)
     for job, done in zip(jobs, walked, strict=True):
-        found.update({(Path(job.file), one.prediction.id): one for one in done})
-    results = [one for file, _, episode in wanted if (one := found[file, episode.id]) is not None]
+        found.update({(Path(job.file), one.prediction.id): [one] for one in done})
+    results = [one for file, _, episode in wanted for one in found[file, episode.id]]
     _write(options, results, len(left), time.monotonic() - began, terminal)
 
 
@@ -117,9 +119,10 @@ def _write(options: Habitat, walked: Sequence[Walked], fresh: int, seconds: floa
     rows = [{"id": one.prediction.id, **asdict(one.score)} for one in walked]
     write_text(options.out / "scores.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     summary = summarise_habitat(walked, options.seed)
+    backbone = recipe_of(options, options.benchmark).describe() if options.agent in LANGUAGE else {"memory": "none"}
     write_metrics(options.out, {
-        **summary, "benchmark": "habitat", "agent": options.agent, "seed": options.seed,
-        "errands": options.errands, "memory": options.memory if options.errands else "none",
+        **summary, **backbone, "benchmark": options.benchmark, "agent": options.agent, "seed": options.seed,
+        "errands": options.errands, **({"memory": options.memory} if options.errands else {}),
         "data": str(options.data or "our own towns"), "walked_now": fresh, "seconds": seconds,
         "workers": options.workers, "peak_rss_mb": peak_rss_mb(), "versions": versions(),
     })  # fmt: skip

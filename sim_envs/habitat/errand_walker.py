@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from mem4nav.agent import Decision
 from mem4nav.driving.clauses import InstructionError, read_clauses
-from mem4nav.driving.landmarks import Landmarks
-from mem4nav.environment import Action, Observation, Sighting
+from mem4nav.environment import Action, Observation
 from mem4nav.memory import Memory, MemoryMode
 from mem4nav.modular.errand import Errand, is_errand
 from mem4nav.modular.landmark_words import LandmarkWords
@@ -21,11 +20,10 @@ from mem4nav.modular.recollection import Recollection
 from mem4nav.modular.subgoals import read_instruction
 from sim_envs.habitat.environment import HabitatObservation
 from sim_envs.habitat.stepper import Stepper
-from sim_envs.habitat.walker import WALKING, Detects, Walker, ground_points
+from sim_envs.habitat.walker import Detects, Walker
+from sim_envs.habitat.watch import Watch
 
-REMEMBERED = {"bench": "bench", "hydrant": "fire_hydrant"}
-"""What is written into memory: classes of the detector, and OpenStreetMap's values for them."""
-_WATCH_M, _IN_VIEW_M, _REACHED_M, _THERE_M = 1.0, 15.0, 3.0, 0.75
+_WATCH_M, _REACHED_M, _THERE_M = 1.0, 3.0, 0.75
 _UNSPECIFIC = Rarity({}, 0)
 _WISHES = ("Turn left at the next crossing. ", "Turn right at the next crossing. ", "", "Turn around. ")
 _SHARES = (0.3, 0.3, 0.3, 0.1)
@@ -46,7 +44,8 @@ class ErrandWalker:
     """
 
     def __init__(self, detect: Detects, memory: Memory, seed: int = 0, turn_deg: float = 15.0) -> None:
-        self._detect, self._walker, self._steps = detect, Walker(detect, turn_deg), Stepper(turn_deg)
+        self._classes, self._watch = detect.classes, Watch(detect)
+        self._walker, self._steps = Walker(detect, turn_deg), Stepper(turn_deg)
         self._recollection = Recollection(memory, LandmarkWords(_UNSPECIFIC))
         self._rng = np.random.default_rng([seed, 0xE44])
         self.forget()
@@ -54,7 +53,7 @@ class ErrandWalker:
     def forget(self) -> None:
         """Empty the memory."""
         self._recollection.clear()
-        self._landmarks = Landmarks(self._detect.classes, WALKING.least_score)
+        self._watch.forget()
         self._watched_at = np.full(2, np.inf)
         self._errand: Errand | None = None
         self._wish, self._text = "", ""
@@ -100,20 +99,10 @@ class ErrandWalker:
             return observation
         if observation.place not in memory.graph.names and np.hypot(*(here - self._watched_at)) >= _WATCH_M:
             self._watched_at = here.copy()
-            self._landmarks.add(self._detect(ground_points(observation.look())), observation.T_odom_base)
-        told = replace(observation, landmarks=self._in_view(here))
+            self._watch.take_in(observation.look(), observation.T_odom_base)
+        told = replace(observation, landmarks=self._watch.in_view(here))
         self._recollection.tell(told)
         return told
-
-    def _in_view(self, here: NDArray[np.float64]) -> tuple[Sighting, ...]:
-        found = []
-        for label, category in REMEMBERED.items():
-            for one in self._landmarks.sure(label, WALKING.sure_hits, WALKING.sure_weight):
-                east, north = one.position - here
-                name = f"{label}-{self._landmarks.known.index(one)}"
-                bearing = float(np.degrees(np.arctan2(east, north))) % 360.0
-                found.append(Sighting(name, "", category, {}, bearing, float(np.hypot(east, north))))
-        return tuple(one for one in found if one.distance_m < _IN_VIEW_M)
 
     def _search(self, observation: HabitatObservation) -> Decision:
         """Anywhere, until what is wished for is found."""
@@ -129,7 +118,7 @@ class ErrandWalker:
     def _wished(self, instruction: str) -> str:
         """The class that an instruction ends at; "" where it names none."""
         try:
-            return read_clauses(instruction, self._detect.classes)[-1].landmark
+            return read_clauses(instruction, self._classes)[-1].landmark
         except InstructionError:
             return ""
 
