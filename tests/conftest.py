@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """One thread a library, set before numpy and numba are imported: two threads on two busy cores are slower than one.
 
-And what tests of nodes and of Habitat share; imported when it is asked for, so that nothing here needs either.
+And what tests of nodes, of language models and of Habitat share; imported when it is asked for, so that nothing here
+needs any of them.
 """
 
 import os
@@ -30,6 +31,15 @@ def company(tmp_path: Path):
 
     with Company(tmp_path) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def endpoint():
+    """URL of a language model that says "forward", whatever it is asked."""
+    from one_word import serving
+
+    with serving() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

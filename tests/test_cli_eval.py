@@ -6,8 +6,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -15,32 +13,6 @@ from mem4nav.cli.main import main
 from mem4nav.environment import Action
 from osm_drawing import small_town
 from sim_envs.touchdown import load_streets
-
-
-class AlwaysForward(BaseHTTPRequestHandler):
-    """An endpoint that knows one word."""
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        answer = json.dumps({"choices": [{"message": {"role": "assistant", "content": "forward"}}]}).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *arguments):
-        pass
-
-
-@pytest.fixture(scope="module")
-def endpoint():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), AlwaysForward)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/v1"
-    server.shutdown()
-    server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -18,7 +18,7 @@ from sim_envs.habitat.watch import Watch, open_ways_deg
 
 STRIDE_M = 2.0
 _AHEAD_DEG, _RIGHT_ANGLE_DEG = 45.0, 90.0
-_LINE_M, _MOST_STEPS = 6.0, 24
+_LINE_M, _MOST_STEPS = np.arange(0.0, 6.0, 0.5), 24
 
 
 class Strider:
@@ -80,7 +80,7 @@ class Strider:
         if action is Action.FORWARD:
             turn = min((turn for turn in turns if abs(turn) <= _AHEAD_DEG), key=abs, default=0.0)
             way, here = np.radians(seen.heading_deg + turn), seen.T_odom_base[:2, 3]
-            self._line = np.stack([here, here + _LINE_M * np.array([np.sin(way), np.cos(way)])])
+            self._line = here + _LINE_M[:, None] * [np.sin(way), np.cos(way)]
         elif action is Action.TURN_AROUND:
             self._heading_deg = seen.heading_deg + 180.0
         else:
