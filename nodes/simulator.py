@@ -21,7 +21,6 @@ from nodes.messages import tf_message
 from nodes.parameters import Parameter, declare
 from nodes.running import run
 from sim_envs.city import DriveConfig, LidarConfig, make_city
-from sim_envs.city.lidar import Lidar
 from sim_envs.city.navigation.drivable import DrivableTask, make_drivable_task
 from sim_envs.city.ros_messages import RosMessages
 from sim_envs.city.scenes.config import ROOF_CAMERAS
@@ -53,7 +52,6 @@ class Simulator(Node):
             self.task, self._value("lidar_channels"), self._value("lidar_columns"), self._value("cameras")
         )
         self._ros, self._clock_ns = RosMessages(), 0
-        self._lidar = Lidar(self.drive.config.lidar, self.drive.calibration.T_base_lidar, 0)
         self._outputs = self._advertise()
         self.create_subscription(Twist, "cmd_vel", self._take, 1, qos_overriding_options=_overridable())
         self.get_logger().info(f"task {self._value('task')}, {self.task.length_m:.0f} m: {self.task.instruction}")
@@ -110,7 +108,7 @@ class Simulator(Node):
             self._outputs["imu"].publish(self._ros.imu(measurement))
         elif isinstance(measurement, Scan):
             self._tick(self.drive.stamp_ns)
-            self._outputs["points"].publish(self._ros.cloud(measurement, self._lidar.rings(measurement.points)))
+            self._outputs["points"].publish(self._ros.cloud(measurement, self.drive.rings(measurement.points)))
         elif isinstance(measurement, Picture):
             name, camera = measurement.camera, self.drive.calibration.cameras[measurement.camera]
             info = self._ros.camera_info(measurement.stamp_ns, name, camera)

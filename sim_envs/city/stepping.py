@@ -61,7 +61,7 @@ class SteppedDrive:
         self.motion = Vehicle(vehicle or VehicleConfig(), world.terrain, start)
         self.steps = 0
         self._lidar = Lidar(config.lidar, T_lidar, config.seed)
-        self._imu = _ImuStream(config.imu, T_imu, config.seed)
+        self._imu = ImuStream(config.imu, T_imu, config.seed)
         self._renderer = Renderer(world, self.tracks) if config.cameras else None
         self._kerbs = [kerb_line(block) for block in world.blocks]
 
@@ -88,6 +88,10 @@ class SteppedDrive:
         timed: list[Measurement] = [*self._imu.until(self.motion, end), *self._images(begin, end)]
         timed.sort(key=lambda measurement: measurement.stamp_ns)
         return [*timed, self._lidar.scan(self.steps - 1, START_NS, self.world, self.tracks, self.motion)]
+
+    def rings(self, points: NDArray[np.floating]) -> NDArray[np.uint16]:
+        """(N,) ring of the LiDAR, lowest first, that each point (N, 3) of a sweep was measured by."""
+        return self._lidar.rings(points)
 
     def truth(self) -> State:
         """Exact motion of base_link in map at the end of the last step."""
@@ -124,7 +128,7 @@ def _outline(box) -> NDArray[np.float64]:
     return box.centre[:2] + signs[:, :1] * half[0] * along + signs[:, 1:] * half[1] * left
 
 
-class _ImuStream:
+class ImuStream:
     """The samples of ``read_imu``, made as the motion comes to be known."""
 
     def __init__(self, config: ImuConfig, T_base_imu: NDArray[np.float64], seed: int) -> None:
