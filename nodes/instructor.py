@@ -13,10 +13,13 @@ from std_msgs.msg import String
 
 from nodes.parameters import Parameter, declare
 from nodes.running import RefusedError, run
+from nodes.simulated import SIMS, simulated
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _PARAMETERS = (
     Parameter("text", "", "directions; empty: those of the town's task"),
+    Parameter("sim", SIMS[0], f"what simulates: {' or '.join(SIMS)}"),
+    Parameter("towns", "", "folder of Habitat's towns; empty: in the cache"),
     Parameter("task", -1, "number of the town's task whose directions are given, where text is empty", -1, 999),
 )
 _OVER = ("arrived", "failed", "idle")
@@ -47,9 +50,7 @@ class Instructor(Node):
             return text
         if (task := self.get_parameter("task").value) < 0:
             raise RefusedError("neither text nor task is set: there is nothing to say")
-        from sim_envs.city.navigation.drivable import make_drivable_task
-
-        return make_drivable_task(task).instruction
+        return simulated(self.get_parameter("sim").value, task, self.get_parameter("towns").value).instruction
 
     def _take(self, message: String) -> None:
         state = json.loads(message.data)

@@ -1,12 +1,11 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""The town as a robot: cmd_vel in, sensors, /clock, tf_static and ground truth out."""
+"""The town, or Habitat, as a robot: cmd_vel in, sensors, /clock, tf_static and ground truth out."""
 
 from __future__ import annotations
 
 import threading
 import time
-from dataclasses import replace
 
 import numpy as np
 from geometry_msgs.msg import Twist
@@ -20,17 +19,16 @@ from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 from nodes.messages import tf_message
 from nodes.parameters import Parameter, declare
 from nodes.running import run
-from sim_envs.city import DriveConfig, LidarConfig, make_city
-from sim_envs.city.navigation.drivable import DrivableTask, make_drivable_task
+from nodes.simulated import SIMS, Rig, simulated
 from sim_envs.city.ros_messages import RosMessages
-from sim_envs.city.scenes.config import ROOF_CAMERAS
-from sim_envs.city.stepping import SteppedDrive
 from slam.measurements import Image as Picture
 from slam.measurements import ImuSample, Measurement, Scan
 
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL, reliability=ReliabilityPolicy.RELIABLE)
 _CLOCK_NS = 10_000_000
 _PARAMETERS = (
+    Parameter("sim", SIMS[0], f"what simulates: {' or '.join(SIMS)}"),
+    Parameter("towns", "", "folder of Habitat's towns; empty: in the cache"),
     Parameter("task", 0, "number of the route: the town, and where the vehicle starts", 0, 999),
     Parameter("realtime_factor", 1.0, "simulated over wall time; 0 for as fast as it goes", 0.0, 50.0, live=True),
     Parameter("command_timeout_s", 0.5, "wall time after which a command is a stop, seconds", 0.1, 10.0, live=True),
@@ -41,20 +39,20 @@ _PARAMETERS = (
 
 
 class Simulator(Node):
-    """Steps the town by the newest command, as fast as ``realtime_factor`` says."""
+    """Steps the robot by the newest command, as fast as ``realtime_factor`` says."""
 
     def __init__(self, **options) -> None:
         super().__init__("simulator", **options)
         declare(self, _PARAMETERS)
         self._command, self._commanded = (0.0, 0.0), 0.0
-        self.task = make_drivable_task(self._value("task"))
-        self.drive = _made_drive(
-            self.task, self._value("lidar_channels"), self._value("lidar_columns"), self._value("cameras")
-        )
+        sim, task = self._value("sim"), self._value("task")
+        rig = Rig(self._value("lidar_channels"), self._value("lidar_columns"), self._value("cameras"))
+        chosen = simulated(sim, task, self._value("towns"))
+        self.drive = chosen.start(rig)
         self._ros, self._clock_ns = RosMessages(), 0
         self._outputs = self._advertise()
         self.create_subscription(Twist, "cmd_vel", self._take, 1, qos_overriding_options=_overridable())
-        self.get_logger().info(f"task {self._value('task')}, {self.task.length_m:.0f} m: {self.task.instruction}")
+        self.get_logger().info(f"{sim}, task {task}: {chosen.instruction}")
 
     def work(self, stopped: threading.Event) -> None:
         """Step until told to stop; a command older than ``command_timeout_s`` is a stop."""
@@ -126,12 +124,6 @@ class Simulator(Node):
             message = Clock()
             message.clock.sec, message.clock.nanosec = divmod(now_ns, 1_000_000_000)
             self._outputs["/clock"].publish(message)
-
-
-def _made_drive(task: DrivableTask, channels: int, columns: int, cameras: bool) -> SteppedDrive:
-    seen = tuple(replace(camera, rate_hz=5.0) for camera in ROOF_CAMERAS) if cameras else ()
-    config = DriveConfig(seed=task.town.seed, lidar=LidarConfig(channels=channels, columns=columns), cameras=seen)
-    return SteppedDrive(make_city(task.town), config, task.start)
 
 
 def _overridable() -> QoSOverridingOptions:

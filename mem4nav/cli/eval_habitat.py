@@ -22,11 +22,10 @@ from mem4nav.cli.metrics_file import peak_rss_mb, versions, write_metrics
 from mem4nav.errors import UsageError
 from mem4nav.evaluation import mean_interval, report_failures, spread, write_predictions
 from sim_envs.habitat.episodes import HabitatEpisode, read_episodes
-from sim_envs.habitat.interpreter import CACHE, find_interpreter
+from sim_envs.habitat.interpreter import TOWNS, find_interpreter
 from sim_envs.habitat.town_episodes import EPISODES_PER_TOWN, make_walkable_town
 from slam.files import write_text
 
-TOWNS = CACHE.parent / "towns"
 _EPISODES_A_JOB = 5
 
 

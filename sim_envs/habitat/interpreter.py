@@ -15,6 +15,8 @@ from sim_envs.habitat.errors import HabitatError
 VARIABLE = "MEM4NAV_HABITAT_PYTHON"
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mem4nav" / "habitat"
 """Where ``python -m sim_envs.habitat.setup`` puts it when it is not told where."""
+TOWNS = CACHE.parent / "towns"
+"""Where towns are kept when nobody says where."""
 
 
 def find_interpreter() -> str:
