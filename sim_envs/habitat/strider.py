@@ -35,14 +35,15 @@ class Strider:
 
     def __init__(self, agent: Agent, detect: Detects, turn_deg: float = 15.0) -> None:
         self._agent, self._watch, self._turn_deg = agent, Watch(detect), turn_deg
+        self._seen: HabitatObservation | None = None
         self._stop_moving()
 
     def begin(self, instruction: str, first: Observation) -> None:
         """Take a new instruction."""
         assert isinstance(first, HabitatObservation)
         self._stop_moving()
-        self._seen: HabitatObservation | None = self._perceived(first)
-        self._agent.begin(instruction, self._seen)
+        self._seen = seen = self._perceived(first)
+        self._agent.begin(instruction, seen)
 
     def forget(self) -> None:
         """Empty the memory."""
