@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""/diagnostics at 1 Hz: rates, drops, latency, and what is wrong, in words."""
+"""/diagnostics at 1 Hz, and at once when an error begins or ends: rates, drops, latency, what is wrong, in words."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rclpy.node import Node
 from nodes.inbox import Inbox
 
 PERIOD_S = 1.0
+_LOOK_S = 0.2
 _REMEMBERED = 200
 
 
@@ -50,16 +51,20 @@ class Diagnostics:
         self.latency_s: deque[float] = deque(maxlen=_REMEMBERED)
         self._node, self._inbox, self._troubles, self._values = node, inbox, troubles, values
         self._before, self._at = Counter[str](), time.monotonic()
+        self._level = DiagnosticStatus.OK
         self._out = node.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        node.create_timer(PERIOD_S, self._tell, clock=Clock(clock_type=ClockType.STEADY_TIME))
+        node.create_timer(_LOOK_S, self._look, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
-    def _tell(self) -> None:
+    def _look(self) -> None:
         troubles = list(self._troubles())
-        level = DiagnosticStatus.OK
-        if troubles:
-            level = DiagnosticStatus.ERROR if any(one.error for one in troubles) else DiagnosticStatus.WARN
+        before, self._level = self._level, _level_of(troubles)
+        is_due = time.monotonic() - self._at > PERIOD_S - 0.5 * _LOOK_S
+        if is_due or (before != self._level and DiagnosticStatus.ERROR in (before, self._level)):
+            self._tell(troubles)
+
+    def _tell(self, troubles: Sequence[Trouble]) -> None:
         status = DiagnosticStatus(
-            level=level, name=self._node.get_fully_qualified_name().lstrip("/"), hardware_id="mem4nav",
+            level=self._level, name=self._node.get_fully_qualified_name().lstrip("/"), hardware_id="mem4nav",
             message="; ".join(one.sentence for one in troubles) or "ok",
             values=[KeyValue(key=key, value=str(value)) for key, value in self._all_values().items()],
         )  # fmt: skip
@@ -79,3 +84,9 @@ class Diagnostics:
             p50, p95 = np.quantile(list(self.latency_s), [0.5, 0.95])
             values["latency p50, p95 (ms)"] = f"{1e3 * p50:.1f}, {1e3 * p95:.1f}"
         return values | dict(self._values())
+
+
+def _level_of(troubles: Sequence[Trouble]) -> bytes:
+    if not troubles:
+        return DiagnosticStatus.OK
+    return DiagnosticStatus.ERROR if any(one.error for one in troubles) else DiagnosticStatus.WARN

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped, Twist
 from nav_msgs.msg import Odometry, Path
 from rclpy.clock import Clock, ClockType
@@ -44,6 +45,7 @@ _PARAMETERS = (
     Parameter("seeking_speed", _USUAL.follower.seeking_speed, "where a landmark has to be found, m/s", 0.1, 8.0),
     Parameter("crossing_speed", _USUAL.follower.crossing_speed, "at and before crossings, m/s", 0.1, 5.0),
     Parameter("silence_s", _USUAL.silence_s, "wall time without a scan after which the vehicle stops", 0.1, 0.45),
+    Parameter("heeds", "odometry", "node whose errors in /diagnostics make the vehicle stand; empty: nobody's"),
     Parameter("command_hz", 20.0, "commands a second", 5.0, 100.0),
     Parameter("odom_frame", "odom", "frame of the plan and the goal"),
     Parameter("classes", list(CITY_CLASSES), "class names that detections come with"),
@@ -60,7 +62,7 @@ class Navigator(Node):
         self._driver: Driver | None = None
         self._poses, self._told = Poses(), ""
         self._arrived_s, self._heard_s = 0.0, 0.0
-        self._refused = ""
+        self._refused, self._ill = "", ""
         overridable = QoSOverridingOptions.with_default_policies()
         self._cmd_vel = self.create_publisher(Twist, "cmd_vel", 1, qos_overriding_options=overridable)
         self._goal = self.create_publisher(PoseStamped, "goal_pose", _LATCHED)
@@ -95,6 +97,7 @@ class Navigator(Node):
 
         on(Odometry, "odom", self._take_pose)
         on(PointCloud2, "points_registered", self._take_scan, raw=True)
+        self.create_subscription(DiagnosticArray, "/diagnostics", self._heed, 10)
         on(String, "instruction", self._take_instruction, quality=QoSProfile(depth=1))
         on(Empty, "cancel", self._cancel, quality=QoSProfile(depth=1))
         if (kind := detection_array()) is not None:
@@ -117,6 +120,12 @@ class Navigator(Node):
     def _cancel(self, _: Empty) -> None:
         self._driver, self._refused = None, "cancelled"
         self._tell()
+
+    def _heed(self, message: DiagnosticArray) -> None:
+        heeded = f"{self.get_namespace()}/{self._value('heeds')}".lstrip("/")
+        for status in message.status:
+            if status.name == heeded:
+                self._ill = status.message if status.level == DiagnosticStatus.ERROR else ""
 
     def _take_pose(self, message: Odometry) -> None:
         try:
@@ -159,11 +168,11 @@ class Navigator(Node):
         self._driver.see(make_boxes(centre, np.ones_like(centre), np.zeros(len(found)), label, score=score), T)
 
     def _speak(self) -> None:
-        """The last decision while scans come; zero as soon as they stop, whatever the simulated clock does."""
+        """The last decision while scans come and the odometry is well; else zero, whatever the simulated clock does."""
         driver = self._driver
         if driver is None and not self._told:
             return
-        fresh = time.monotonic() - self._heard_s < self._value("silence_s")
+        fresh = time.monotonic() - self._heard_s < self._value("silence_s") and not self._ill
         command = driver.command(self._stamp_of_last()) if driver is not None and fresh else STAND
         self._cmd_vel.publish(_twist(command))
 
@@ -172,9 +181,10 @@ class Navigator(Node):
         if driver is None or driver.is_over:
             return []
         silent_s = time.monotonic() - self._heard_s
+        ill = [Trouble(f"the vehicle is stopped: {self._value('heeds')} says {self._ill}", True)] if self._ill else []
         if silent_s < self._value("silence_s"):
-            return []
-        return [Trouble(f"no scan with a pose for {silent_s:.1f} s: the vehicle is stopped", True)]
+            return ill
+        return [*ill, Trouble(f"no scan with a pose for {silent_s:.1f} s: the vehicle is stopped", True)]
 
     def _stamp_of_last(self) -> int:
         carried = self._poses.carried_to(0, 0)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -66,6 +67,8 @@ _FAULTS = {
     "imu_late": "IMU samples that came too late", "imu_duplicates": "IMU samples that came twice",
 }  # fmt: skip
 """Of the sequencer's totals, what /diagnostics names."""
+_COUNTED_S, _BLIND_SCANS = 1.0, 2
+"""Over which time it counts them, and from how many scans without IMU on that is an error: one is a hiccup."""
 
 
 class OdometryNode(SensorNode):
@@ -84,7 +87,7 @@ class OdometryNode(SensorNode):
         self._serving: list = []
         self._arrived_s: dict[int, float] = {}
         self._period_s = _LONGEST_PERIOD_S
-        self._counted: dict[str, int] = {}
+        self._counted: deque[tuple[float, dict[str, int]]] = deque()
 
     # the life cycle
 
@@ -302,7 +305,8 @@ class OdometryNode(SensorNode):
         if silent > self._value("silence_s"):
             found.append(Trouble(f"no scan for {silent:.1f} s", error=True))
         found += [Trouble(f"waiting for {live.sensors.missing}")] if live.sensors.missing else []
-        found += [Trouble(note) for note in live.sensors.notes if "without" in note or "does not" in note]
+        placed = messages.tf_message() is not None  # else nobody can say where the sensors sit
+        found += [Trouble(note, placed) for note in live.sensors.notes if "without" in note or "does not" in note]
         for topic, frame in live.sensors.strays.items():
             first = live.sensors.frames[topic]
             found.append(Trouble(f"{topic} came in frame {frame!r}, before in {first!r}: left out"))
@@ -310,16 +314,25 @@ class OdometryNode(SensorNode):
             found.append(Trouble(f"{count} messages of {kind} could not be decoded: {why}"))
         for topic in ("points", "imu"):
             if (publishers := self.count_publishers(topic)) > 1:
-                found.append(Trouble(f"{publishers} publishers on {topic}: there must be one"))
+                found.append(Trouble(f"{publishers} publishers on {topic}: there must be one", error=True))
         if live.resets:
             found.append(Trouble(f"the clock went back {live.resets} times: begun anew"))
         return found + self._faults(live.statistics) + self._verdict()
 
     def _faults(self, totals: dict[str, int]) -> list[Trouble]:
-        """What the sequencer has counted since the last time."""
-        before, self._counted = self._counted, totals
-        news = {sentence: totals.get(key, 0) - before.get(key, 0) for key, sentence in _FAULTS.items()}
-        return [Trouble(f"{count} {sentence}") for sentence, count in news.items() if count > 0]
+        """What the sequencer has counted in the last second."""
+        now = time.monotonic()
+        while len(self._counted) > 1 and now - self._counted[1][0] > _COUNTED_S:
+            self._counted.popleft()
+        self._counted.append((now, totals))
+        before = self._counted[0][1]
+        news = {key: totals.get(key, 0) - before.get(key, 0) for key in _FAULTS}
+        blind = self._value("use_imu") and news["scans_without_imu"] >= _BLIND_SCANS
+        return [
+            Trouble(f"{count} {_FAULTS[key]}", error=blind and key == "scans_without_imu")
+            for key, count in news.items()
+            if count > 0
+        ]
 
     def _verdict(self) -> list[Trouble]:
         if self._last is None or self._last.health.state is State.OK:

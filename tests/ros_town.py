@@ -75,7 +75,7 @@ class Town:
     def until_driving(self) -> None:
         """Until the vehicle is well under way."""
         began = len(self.truth)
-        self.company.until(lambda: moved_m(self.truth[began:]) > 3.0, "a vehicle that moves")
+        self.company.until(lambda: moved_m(self.truth[began:]) > 3.0, f"a vehicle that moves, {self.states[-1:]},")
 
     def until_standing(self) -> None:
         self.company.until(lambda: moved_m(self.truth[-20:]) < 0.01 and len(self.truth) > 20, "a vehicle that stands")

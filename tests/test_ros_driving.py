@@ -75,11 +75,31 @@ def test_a_vehicle_that_sees_nothing_is_stopped_and_what_is_wrong_with_its_senso
             company.until_diagnosed(node, phrase)
             town.until_standing()
             town.cancel()
+            company.until(lambda: town.is_told("idle"), "an end")
             relay.change({})
-        relay.change({"imu": kept_back})
-        company.until_diagnosed("odometry", "scans without IMU")
+            town.until_posed()
         relay.change({"imu": without_numbers})
         company.until_diagnosed("odometry", "IMU samples that are NaN")
+
+
+@pytest.mark.parametrize("fault", ["no IMU", "two publishers of points"])
+def test_a_vehicle_whose_odometry_is_not_well_stands(tmp_path, fault):
+    with Company(tmp_path) as company:
+        relay = Relay(company)
+        town = Town(company, relay.names)
+        town.instruct(TEXT)
+        town.until_driving()
+        if fault == "no IMU":
+            relay.change({"imu": kept_back})
+            company.until_diagnosed("odometry", "scans without IMU")
+        else:
+            relay.double()
+            company.until_diagnosed("odometry", "2 publishers on points")
+        company.until_diagnosed("navigator", "the vehicle is stopped")
+        town.until_standing()
+        relay.change({})
+        town.until_driving()
+        assert town.states[-1]["state"] in ("driving", "crossing")
 
 
 @pytest.mark.parametrize(("name", "parameters", "reason"), refused("navigator", "simulator"))

@@ -123,7 +123,7 @@ class DriverConfig:
     grid: GridConfig = field(default_factory=GridConfig)
     street: StreetConfig = field(default_factory=StreetConfig)
     follower: FollowerConfig = field(default_factory=FollowerConfig)
-    silence_s: float = 0.4
+    silence_s: float = 0.35
     blocked_s: float = 20.0
     longest_s: float = 600.0
     farthest_m: float = 350.0
