@@ -112,7 +112,7 @@ class ModularAgent:
         if self._turn_around and self._model.settings.retrospect and self._recollection.knows_ways:
             return self._look_back(observation, left) if left <= _LOOK_BACK + 1 else None
         at_end = self._walk.goal == len(self._walk.instruction.goals) - 1
-        sure = float(self._model.halts.judge(self._walk.here_row())[0]) if at_end or left <= _LOOK_BACK else 0.0
+        sure = self._model.halts.reached(self._walk.halt_rows()) if at_end or left <= _LOOK_BACK else 0.0
         self._stop_chances = (sure, 1.0 - sure)
         return self._stop() if sure >= self._model.settings.halt_at or left <= 1 else None
 

@@ -20,7 +20,7 @@ from mem4nav.modular.recollection import MEMORY
 from mem4nav.modular.training import FitConfig, fit_halts, fit_stops, fit_turns
 from mem4nav.modular.words import words_of
 
-_THRESHOLDS = np.arange(0.2, 0.8, 0.025)
+_THRESHOLDS = np.arange(0.02, 0.8, 0.02)
 _NEVER = 99
 
 Practise = Callable[[ModularAgent, Lesson], bool]
@@ -76,7 +76,7 @@ def _halt_hops(halts: Policy, rows: Rows) -> list[int]:
     """For each threshold, how many hops from the goal one would stop; far where one never would."""
     if not rows.halts:
         return [_NEVER] * len(_THRESHOLDS)
-    sure = halts.judge(np.array([row for row, _ in rows.halts]))
+    sure = np.array([halts.reached(places) for places, _ in rows.halts])
     hops = [hops for _, hops in rows.halts]
     over = sure[None] >= _THRESHOLDS[:, None]
     return [

@@ -23,6 +23,9 @@ _SIDES = {Action.LEFT: -1, Action.RIGHT: 1}
 _TURNS = (*_SIDES, Action.TURN_AROUND)
 _BEFORE_GOAL, _AFTER_GOAL = 10, 14
 _TRUNCATIONS = 3
+_AROUND_GOAL = range(-12, 4)
+_ACTIONS_RUN_OUT = range(39, 48)
+"""Places walked by the time when an agent with ``MOST_ACTIONS`` has to pick the goal and go back to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,9 @@ class Rows:
 
     Attributes:
         turns: for each crossing, its (C, F) choices and the one that was taken.
-        stops: for each walk, its (P + 1, F) places and the one that was the goal; the last row: not reached yet.
-        halts: for each place near the goal, its (F,) numbers by what is known there, and its hops to the goal.
+        stops: for each walk that was broken off, its (P + 1, F) places, and the hops from the goal to its end; less
+            than 0 where that was not reached yet, which is what the last row stands for.
+        halts: the same of a walk that breaks off at each place around the goal in turn.
     """
 
     turns: list[tuple[NDArray[np.float32], int]] = field(default_factory=list)
@@ -95,7 +99,7 @@ def _watch(lesson: Lesson, walk: Walk) -> None:
 def _walk(lesson: Lesson, walk: Walk, rows: Rows, rng: np.random.Generator) -> None:
     places = _places(lesson.demonstration)
     goal = len(places) - 1
-    cuts = set(rng.integers(max(goal - _BEFORE_GOAL, 1), goal + len(lesson.beyond[:_AFTER_GOAL]) + 1, _TRUNCATIONS))
+    cuts = _cuts(goal, len(lesson.beyond), rng)
     for number, (observation, turn) in enumerate([*places, *((seen, 0) for seen in lesson.beyond)]):
         walk.arrive(observation)
         # At the goal's own crossing nothing is chosen any more, and the last hop may be within it.
@@ -103,11 +107,17 @@ def _walk(lesson: Lesson, walk: Walk, rows: Rows, rng: np.random.Generator) -> N
             _choose(walk, turn, rows)
         elif turn:
             _follow(walk, turn)
-        if goal - _BEFORE_GOAL <= number <= goal + 3:
-            rows.halts.append((walk.here_row()[0], number - goal))
         if number in cuts:
-            seen = walk.stop_places()
-            rows.stops.append((walk.stop_rows(), goal - seen.start if goal <= number else len(seen)))
+            rows.stops.append((walk.stop_rows(), number - goal))
+        if number - goal in _AROUND_GOAL:
+            rows.halts.append((walk.halt_rows(), number - goal))
+
+
+def _cuts(goal: int, beyond: int, rng: np.random.Generator) -> set[int]:
+    """Where the walk is broken off to pick the goal: where the actions run out, or around the goal if that is far."""
+    around = range(max(goal - _BEFORE_GOAL, 1), goal + min(beyond, _AFTER_GOAL) + 1)
+    due = [place for place in _ACTIONS_RUN_OUT if place in around] or list(around)
+    return set(rng.choice(due, _TRUNCATIONS))
 
 
 def _places(demonstration: Demonstration) -> list[tuple[Observation, int]]:

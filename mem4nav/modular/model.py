@@ -45,7 +45,16 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class ModularModel:
-    """The three policies, how sure they make the agent, the words' rarity, and the settings."""
+    """The policies, how sure they make the agent, the words' rarity, and the settings.
+
+    Attributes:
+        turns: which way at a crossing.
+        stops: which of the places walked was the goal, when the actions run out.
+        halts: the same at each place on the way: the goal is reached when it hardly lies ahead any more.
+        confidence: how sure the agent is.
+        rarity: of words.
+        settings: what was chosen.
+    """
 
     turns: Policy
     stops: Policy

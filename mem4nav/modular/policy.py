@@ -54,9 +54,9 @@ class Policy:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
 
-    def judge(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        """(R,) probability of each row by itself: the mean of the networks' sigmoids."""
-        return (1.0 / (1.0 + np.exp(-self.logits(rows).astype(np.float64)))).mean(axis=0)
+    def reached(self, places: NDArray[np.float32]) -> float:
+        """Probability that the goal is not ahead, of (P + 1, F) places whose last row stands for going on."""
+        return 1.0 - float(self.pick(places)[-1])
 
     def tensors(self, name: str) -> dict[str, NDArray[np.float32]]:
         """As named tensors, for a file."""

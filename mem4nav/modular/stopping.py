@@ -36,6 +36,7 @@ CUES = (
 )  # fmt: skip
 _AT_MARK_M = 4.0
 _ASIDE_M, _AHEAD_M = 40.0, 60.0
+_LEAST_STRENGTH = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +148,13 @@ class StopFeatures:
         return np.concatenate(columns, axis=1)
 
     def _seen(self, places: range, landmarks: Sequence[Landmark]) -> NDArray[np.float64]:
-        """(P, ...) for each kind of remark: how far ahead of each place what it names lies."""
+        """(P, ...) for each kind of remark: how far ahead of each place what it names lies; as it is, and measured by
+        the best of the places: a landmark that the text half names tells where to stop if no other fits it better.
+        """
         steps = self._track.steps
         histogram = np.zeros((len(places), _ROWS, len(CENTRES_M)))
         at = np.array([steps[place].observation.position_m for place in places])
-        course = np.radians([steps[place].course_deg for place in places])
+        course = np.radians([self._track.long_course_deg(place) for place in places])
         for landmark in landmarks:
             remarks = [r for mention in self._finder(landmark.label) if (r := self._remark(mention)) is not None]
             if not remarks:
@@ -163,7 +166,10 @@ class StopFeatures:
             for remark in remarks:
                 own = histogram[:, remark.row]
                 np.maximum(own, remark.strength * bumps, out=own)
-        return histogram.reshape(len(places), -1)
+        best = histogram.max(axis=(0, 2))
+        relative = histogram / np.maximum(best, _LEAST_STRENGTH)[None, :, None]
+        shared = np.broadcast_to(best, (len(places), _ROWS))
+        return np.concatenate([histogram.reshape(len(places), -1), relative.reshape(len(places), -1), shared], axis=1)
 
     def _remark(self, mention: Mention) -> _Remark | None:
         if mention.first < self._begin:

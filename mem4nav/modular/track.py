@@ -16,6 +16,7 @@ LATEST = 45
 _AT_LIGHT_M = 10.0
 BEND_REACH = 3
 BEND_DEG = 60.0
+_COURSE_LEGS = 4
 
 
 @dataclass(slots=True)
@@ -59,6 +60,11 @@ class Track:
             return 0.0
         before, here, after = (self.steps[at + k].observation for k in (-BEND_REACH, 0, BEND_REACH))
         return angle_between_deg(_between(before, here)[1], _between(here, after)[1])
+
+    def long_course_deg(self, at: int) -> float:
+        """Compass direction of the last legs up to a step: steadier than ``course_deg`` of the last one alone."""
+        metres, bearing = _between(self.steps[max(at - _COURSE_LEGS, 0)].observation, self.steps[at].observation)
+        return bearing if metres > 1.0 else self.steps[at].course_deg
 
     def _fresh(self, walked: float, kind: str) -> bool:
         for step in reversed(self.steps):

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from torch import nn
 from mem4nav.backbones.training import TrainingConfig, train
 from mem4nav.modular.lessons import Rows, padded
 from mem4nav.modular.policy import Policy
+
+_HALTS_APART = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,8 @@ class FitConfig:
         hidden: width of both hidden layers.
         dropout: of the hidden layers.
         unseen: dropout of the numbers that the stops' policy sees.
-        epochs: for the turns, the stops and the halts.
+        turn_epochs: for the turns.
+        stop_epochs: for the stops and the halts.
         exact: share of the stops' loss that asks for the goal itself; the rest is content with one hop from it.
     """
 
@@ -36,7 +40,6 @@ class FitConfig:
     unseen: float = 0.2
     turn_epochs: int = 12
     stop_epochs: int = 14
-    halt_epochs: int = 6
     exact: float = 0.6
 
 
@@ -52,9 +55,20 @@ def fit_turns(rows: Rows, config: FitConfig, seed: int) -> Policy:
 
 
 def fit_stops(rows: Rows, config: FitConfig, seed: int) -> Policy:
-    """Which of the places walked is the goal, or that it lies ahead; a hop beside it counts as the goal in part."""
-    values, there = padded(rows.stops)
-    right = torch.tensor([goal for _, goal in rows.stops])
+    """Which of the places walked was the goal, or that it lies ahead, when the actions run out."""
+    return _fit_places(rows.stops, config, seed)
+
+
+def fit_halts(rows: Rows, config: FitConfig, seed: int) -> Policy:
+    """The same at every place on the way; neighbours tell the same, so that some are left out."""
+    return _fit_places(rows.halts[::_HALTS_APART], config, seed)
+
+
+def _fit_places(walks: Sequence[tuple[NDArray[np.float32], int]], config: FitConfig, seed: int) -> Policy:
+    """A hop beside the goal counts as the goal in part."""
+    examples = [(places, len(places) - 2 - max(hops, -1)) for places, hops in walks]
+    values, there = padded(examples)
+    right = torch.tensor([goal for _, goal in examples])
     last = torch.tensor(there.sum(axis=1) - 1)
     places = torch.arange(values.shape[1])[None]
     beside = ((places - right[:, None]).abs() <= 1) & (places < last[:, None])
@@ -69,33 +83,40 @@ def fit_stops(rows: Rows, config: FitConfig, seed: int) -> Policy:
     return _ensemble(values, there, loss, config.stop_epochs, config, seed, config.unseen)
 
 
-def fit_halts(rows: Rows, config: FitConfig, seed: int) -> Policy:
-    """Whether a place is within a hop of the goal, by what is known there."""
-    values = np.array([row for row, _ in rows.halts])[:, None]
-    right = torch.tensor([float(abs(hops) <= 1) for _, hops in rows.halts])
+class _Ensemble(nn.Module):
+    """Networks of two hidden layers side by side, as one batched product; each forgets numbers of its own."""
 
-    def loss(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
-        return nn.functional.binary_cross_entropy_with_logits(logits[:, 0], right[chosen], reduction="none")
+    def __init__(self, numbers: int, config: FitConfig, unseen: float) -> None:
+        super().__init__()
+        widths = (numbers, config.hidden, config.hidden, 1)
+        self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
+        for before, after in pairwise(widths):
+            bound = before**-0.5
+            self.weights.append(torch.empty(config.networks, before, after).uniform_(-bound, bound))
+            self.biases.append(torch.empty(config.networks, 1, after).uniform_(-bound, bound))
+        self._dropouts = (unseen, config.dropout, config.dropout)
 
-    return _ensemble(values, np.ones(values.shape[:2], np.bool_), loss, config.halt_epochs, config, seed)
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        """(K, R): what each of K networks says of (R, F) rows."""
+        values = rows.expand(len(self.weights[0]), -1, -1)
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            values = nn.functional.dropout(values.relu() if layer else values, self._dropouts[layer], self.training)
+            values = torch.baddbmm(bias, values, weight)
+        return values[..., 0]
 
 
 class _Objective(nn.Module):
-    def __init__(self, values: torch.Tensor, there: torch.Tensor, loss, config: FitConfig, unseen: float) -> None:
+    def __init__(self, ensemble: _Ensemble, values: torch.Tensor, there: torch.Tensor, loss) -> None:
         super().__init__()
-        hidden, dropout = config.hidden, config.dropout
-        self.network = nn.Sequential(
-            nn.Dropout(unseen),
-            nn.Linear(values.shape[2], hidden), nn.ReLU(), nn.Dropout(dropout),
-            nn.Linear(hidden, hidden), nn.ReLU(), nn.Dropout(dropout),
-            nn.Linear(hidden, 1),
-        )  # fmt: skip
-        self._values, self._there, self._loss = values, there, loss
+        self._ensemble, self._values, self._there, self._loss = ensemble, values, there, loss
 
     def forward(self, examples: Sequence[int]) -> torch.Tensor:
+        """(N,) losses, the networks' added up: each is led by its own alone."""
         chosen = torch.as_tensor(list(examples))
-        logits = self.network(self._values[chosen])[..., 0].masked_fill(~self._there[chosen], -1e9)
-        return self._loss(logits, chosen)
+        there = self._there[chosen]
+        said = self._ensemble(self._values[chosen][there])
+        logits = said.new_full((len(said), *there.shape), -1e9).masked_scatter(there.expand(len(said), -1, -1), said)
+        return torch.stack([self._loss(own, chosen) for own in logits]).sum(dim=0)
 
 
 def _ensemble(
@@ -108,20 +129,15 @@ def _ensemble(
     unseen: float = 0.0,
 ) -> Policy:
     mean, scale = values[there].mean(axis=0), values[there].std(axis=0) + np.float32(1e-2)
-    normal = torch.tensor((values - mean) / scale)
-    networks = []
-    for number in range(config.networks):
-        torch.manual_seed(seed * 1000 + number)
-        objective = _Objective(normal, torch.tensor(there), loss, config, unseen)
-        schedule = TrainingConfig(
-            epochs=epochs, batch=64, learning_rate=2e-3, weight_decay=0.01, seed=seed * 1000 + number
-        )
-        train(objective, range(len(values)), schedule, device="cpu")
-        networks.append([layer for layer in objective.network if isinstance(layer, nn.Linear)])
-    weights = tuple(_stacked([own[k].weight.T for own in networks]) for k in range(3))
-    biases = tuple(_stacked([own[k].bias[None] for own in networks]) for k in range(3))
-    return Policy(mean, scale, weights, biases)
+    torch.manual_seed(seed)
+    networks = _Ensemble(values.shape[2], config, unseen)
+    objective = _Objective(networks, torch.tensor((values - mean) / scale), torch.tensor(there), loss)
+    schedule = TrainingConfig(
+        epochs=epochs, batch=64, learning_rate=2e-3, weight_decay=0.01, clip=config.networks**0.5, seed=seed
+    )
+    train(objective, range(len(values)), schedule, device="cpu")
+    return Policy(mean, scale, _arrays(networks.weights), _arrays(networks.biases))
 
 
-def _stacked(tensors: Sequence[torch.Tensor]) -> NDArray[np.float32]:
-    return np.stack([tensor.detach().numpy() for tensor in tensors]).astype(np.float32)
+def _arrays(tensors: Iterable[torch.Tensor]) -> tuple[NDArray[np.float32], ...]:
+    return tuple(tensor.detach().numpy().astype(np.float32) for tensor in tensors)

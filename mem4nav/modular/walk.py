@@ -18,7 +18,7 @@ from mem4nav.modular.subgoals import read_instruction
 from mem4nav.modular.track import BEND_DEG, BEND_REACH, Track
 from mem4nav.modular.turning import Choice, TurnFeatures, choices
 
-_STOP_PLACES = 28
+_STOP_PLACES, _HALT_PLACES = 28, 14
 _MOST_PHRASES = 12
 
 
@@ -82,10 +82,9 @@ class Walk:
         places = self._stopping.rows(self.goal, self.since, self.stop_places(), self._landmarks((1, 2, 3, 4)))
         return np.concatenate([places, self._stopping.ahead(self.goal, self.since)])
 
-    def here_row(self) -> NDArray[np.float32]:
-        """(1, F) numbers of stopping here, by what is known now."""
-        last = len(self.track.steps) - 1
-        return self._stopping.rows(self.goal, self.since, range(last, last + 1), self._landmarks((1, 2, 3, 4)))
+    def halt_rows(self) -> NDArray[np.float32]:
+        """(P + 1, F) the last of ``stop_rows``: of the places just walked, and of going on."""
+        return self.stop_rows()[-_HALT_PLACES - 1 :]
 
     def named_landmarks(self) -> tuple[int, int]:
         """Of the names in the text, how many are of landmarks that memory or the view has, and how many are not."""
