@@ -166,9 +166,9 @@ DEAF = python(
 class Told:
     """What a supervisor says, and a supervisor that is stopped once it has said something."""
 
-    def __init__(self, *tasks: Task) -> None:
+    def __init__(self, *tasks: Task, spare_s: float = 0.1) -> None:
         self.lines: list[tuple[str, str]] = []
-        restart = Restart(0.02, 0.1, 60.0, spare_s=0.1)
+        restart = Restart(0.02, 0.1, 60.0, spare_s=spare_s)
         self.supervisor = Supervisor(tasks, os.environ, lambda *line: self.lines.append(line), restart)
 
     def said(self, word: str) -> int:
@@ -228,7 +228,7 @@ def test_who_is_killed_is_replaced_by_a_spare_that_stood_by_and_another_stands_b
 
 
 def test_who_crashes_before_there_is_a_spare_is_started_again_after_a_wait():
-    told = Told(Task("weak", python("raise SystemExit(3)"), SPARE))
+    told = Told(Task("weak", python("raise SystemExit(3)"), SPARE), spare_s=PATIENCE_S)
     told.run((lambda: told.said("started again in") >= 3, told.supervisor.stop))
     assert told.said("ready") == 0
 
