@@ -38,7 +38,13 @@ from sim_envs.city.navigation.clauses import Verb
 from sim_envs.city.navigation.tasks import town_seed_of
 from sim_envs.errors import EpisodeError, SimConfigError
 
-FROZEN = {1: "48bbc351d489c868d3f22e837b443b5cef668aa3cad0a252fbe79b31ee506ae0"}
+FROZEN = {
+    1: {
+        "48bbc351d489c868d3f22e837b443b5cef668aa3cad0a252fbe79b31ee506ae0",
+        "6b4bf8e30fa8d08ea43325d58db7917c496bed7fdc9db9ef3934fcc152782dad",
+    }
+}
+"""Of processors with AVX-512, and of those without: the last bits of numpy's functions differ, and towns with them."""
 
 
 @cache
@@ -73,7 +79,7 @@ def gold(task: CityTask) -> list[list[Observation]]:
 
 
 def test_the_generator_is_frozen() -> None:
-    assert digest(tasks()) == FROZEN[VERSION], "these tasks were measured on: a change of them is a new VERSION"
+    assert digest(tasks()) in FROZEN[VERSION], "these tasks were measured on: a change of them is a new VERSION"
 
 
 def test_a_task_is_the_same_whether_made_alone_or_with_others() -> None:
