@@ -63,7 +63,7 @@ class Drive:
     def pass_along(self, first_m: float, last_m: float) -> None:
         for x in np.arange(first_m, last_m, 0.5):
             self.publish(at(x))
-            time.sleep(0.01)
+            time.sleep(0.04)
 
     def publish(self, T, frame="odom", boxes=None, boxes_frame="base_link") -> None:
         stamp_ns = 10**9 + 10**8 * self.number
