@@ -137,9 +137,9 @@ def test_views_are_remembered_where_they_were_taken_and_strange_pictures_are_nam
     drive.start(camera="front")
     for x in np.arange(0.0, 20.0, 0.5):
         drive.look("rgb8" if x < 15.0 else "yuv422")
-        time.sleep(0.01)
+        time.sleep(0.04)
         drive.publish(at(x))
-        time.sleep(0.01)
+        time.sleep(0.04)
     drive.company.until_diagnosed("memory", "of pictures left out")
     drive.company.until(lambda: shown and len(points_of(shown[-1], "views")) > 4, "views")
     assert {point.y for point in points_of(shown[-1], "views")} == {0.5}

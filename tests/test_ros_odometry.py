@@ -118,8 +118,8 @@ def test_the_map_is_stored_when_told_and_on_the_way_out_and_can_be_gone_on_in(to
     odom = company.hear(Odometry, "odom")
     node = odometry(company, map_folder=tmp_path / "map", save_on_exit=True)
     assert not company.ask("odometry/load_map").success
-    play(company, town_bag, rate=4.0)
-    company.until(lambda: len(odom) > 30, "poses")
+    play(company, town_bag, rate=2.0)
+    company.until(lambda: len(odom) > 20, "poses")
     assert company.ask("odometry/save_map").success
     assert company.ask("odometry/load_map").success
     assert company.ask("odometry/reset").success
