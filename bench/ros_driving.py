@@ -122,12 +122,12 @@ class _Ride:
 
     def __init__(self, together: Company) -> None:
         from nav_msgs.msg import Odometry
-        from rclpy.qos import DurabilityPolicy, QoSProfile
         from std_msgs.msg import String
         from vision_msgs.msg import Detection3DArray
 
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._together, self._said = together, together.hear(String, "navigator_status", latched)
+        from ros_processes import LATCHED
+
+        self._together, self._said = together, together.hear(String, "navigator_status", LATCHED)
         self.truth, self.poses = together.hear(Odometry, "ground_truth/odom"), together.hear(Odometry, "odom")
         self.detections = together.hear(Detection3DArray, "detections")
 

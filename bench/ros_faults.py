@@ -112,7 +112,7 @@ def main() -> None:
     report.note(
         "A time begins with the last message before a silence, or the first that is wrong. '-': not in the three "
         "seconds that a fault is watched. Without an IMU the odometry goes on with a model of constant velocity, and "
-        "of two publishers that say the same one is not used: the vehicle drives on, and the diagnostic is a warning."
+        "of two publishers that say the same one is not used; the navigator heeds both as errors."
     )
     report.save()
 

@@ -24,12 +24,15 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import QoSProfile
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 90.0
 """Kernels may have to be compiled before a node is ready."""
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+RELIABLE = {f"qos_overrides./{topic}.subscription.reliability": "reliable" for topic in ("points", "imu")}
+"""Parameters of a node that is to hear every scan."""
 
 
 def environment() -> dict[str, str]:

@@ -13,9 +13,8 @@ from nav_msgs.msg import Odometry
 from nav_msgs.msg import Path as Plan
 from std_msgs.msg import Empty, String
 
-from ros_processes import Company
+from ros_processes import RELIABLE, Company
 
-RELIABLE = {f"qos_overrides./{topic}.subscription.reliability": "reliable" for topic in ("points", "imu")}
 TEXT = "Turn left at the second crossing. Stop by the hydrant."
 
 

@@ -44,7 +44,7 @@ FROZEN = {
         "6b4bf8e30fa8d08ea43325d58db7917c496bed7fdc9db9ef3934fcc152782dad",
     }
 }
-"""Of processors with AVX-512, and of those without: the last bits of numpy's functions differ, and towns with them."""
+"""What one kind of machine makes, and what an AMD EPYC without AVX-512 makes; why they differ is not known yet."""
 
 
 @cache

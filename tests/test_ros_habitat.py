@@ -17,20 +17,14 @@ pytest.importorskip("rclpy", reason="rclpy is not here: pip install 'mem4nav[ros
 
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image, Imu, PointCloud2
 
 from nodes.messages import tf_message
-from ros_processes import Company
+from ros_processes import LATCHED, Company, stamps
 
 pytestmark = [pytest.mark.ros, pytest.mark.habitat]
 TASK = 1
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
-def stamp_ns(message) -> int:
-    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
 
 
 def position(message: Odometry) -> np.ndarray:
@@ -74,7 +68,7 @@ def test_habitat_drives_as_it_is_told_says_what_it_sees_and_outlives_its_own_dea
     os.kill(children(node.process.pid)[0], signal.SIGKILL)
     company.until(lambda: gone(4.0), "a robot that moves on", 300.0)
     assert "Habitat is started again" in node.said
-    clouds, samples = (sorted({stamp_ns(one) for one in heard[name]}) for name in ("points", "imu"))
+    clouds, samples = (sorted(set(stamps(heard[name]))) for name in ("points", "imu"))
     assert all(later - earlier >= 100_000_000 for earlier, later in pairwise(clouds))
     assert np.median(np.diff(samples)) == 5_000_000
     picture, info = heard["image"][-1], heard["info"][-1]

@@ -19,7 +19,6 @@ pytest.importorskip(
 
 from geometry_msgs.msg import PoseStamped
 from nav_msgs.msg import Odometry
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 from vision_msgs.msg import Detection3DArray
@@ -29,12 +28,11 @@ from detection.sample import make_boxes
 from memory_worlds import at
 from nodes.boxes import detections
 from nodes.messages import header, picture, pose, stamped
-from ros_processes import Company
+from ros_processes import LATCHED, Company
 from ros_refusals import refused
 from test_observing import CLASSES, in_view
 
 pytestmark = pytest.mark.ros
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 CAREFUL = {f"qos_overrides./{topic}.subscription.reliability": "reliable" for topic in ("odom", "detections")}
 
 

@@ -148,8 +148,8 @@ def eval(
     `mem4nav eval map2seq --help` shows the options of map2seq, and so on; all take --quiet.
     """
     terminal = Terminal(benchmark.quiet)
-    # Imported here, so that --help and a mistyped option answer at once.
     _check(benchmark)
+    # Imported here, so that --help and a mistyped option answer at once.
     if isinstance(benchmark, Habitat):
         from mem4nav.cli.eval_habitat import evaluate_habitat
 

@@ -83,8 +83,8 @@ class Walk:
         return np.concatenate([places, self._stopping.ahead(self.goal, self.since)])
 
     def halt_rows(self) -> NDArray[np.float32]:
-        """(P + 1, F) the last of ``stop_rows``: of the places just walked, and of going on."""
-        return self.stop_rows()[-_HALT_PLACES - 1 :]
+        """(P + 1, F) the last of ``stop_rows``: of the places just walked, and of going on; a copy of them alone."""
+        return self.stop_rows()[-_HALT_PLACES - 1 :].copy()
 
     def named_landmarks(self) -> tuple[int, int]:
         """Of the names in the text, how many are of landmarks that memory or the view has, and how many are not."""
