@@ -178,7 +178,7 @@ def _city_world() -> World:
     def walk(agent: ModularAgent) -> Outcomes:
         return [_remembered(walk_task(task, agent)) for task in tasks]
 
-    return World(tuple(city_lessons(make_tasks("train", 0, TRAINING_TASKS))), walk, retrospect=False)
+    return World(tuple(city_lessons(0, TRAINING_TASKS)), walk, retrospect=False)
 
 
 def _remembered(errands: Sequence[Errand]) -> float:

@@ -17,8 +17,11 @@ from mem4nav.modular.lessons import Lesson, rows_of
 from mem4nav.modular.mentions import Rarity
 from mem4nav.modular.recollection import MEMORY, Recollection
 from mem4nav.modular.subgoals import read_instruction
+from mem4nav.modular.words import stems_of
 
 RARITY = Rarity({}, 100)
+TALK = Rarity(dict.fromkeys(stems_of("bank bakery bus stop"), 30), 100)
+"""Of texts that speak of kinds more often than of names."""
 EAST, WEST = 90.0, 270.0
 
 
@@ -39,8 +42,8 @@ def shop(name: str, colour: str) -> Sighting:
     return Sighting(name or colour, name, "bakery", {"colour": colour}, 0.0, 5.0)
 
 
-def remembering(*seen: Observation) -> Recollection:
-    recollection = Recollection(open_memory(MemoryMode.FULL, MEMORY), LandmarkWords(RARITY))
+def remembering(*seen: Observation, rarity: Rarity = RARITY) -> Recollection:
+    recollection = Recollection(open_memory(MemoryMode.FULL, MEMORY), LandmarkWords(rarity))
     for observation in seen:
         recollection.tell(observation)
     return recollection
@@ -112,6 +115,26 @@ def test_what_is_told_by_its_colour_is_not_what_is_named_after_it():
     for text, east in (("Go back to the red bakery.", 60.0), ("Return to Red Lantern Bakery.", 0.0)):
         target = Errand(read_instruction(text), RARITY, known).target(at(3))
         assert target is not None and target[0] == pytest.approx(east, abs=1.0)
+
+
+def test_what_is_alike_and_stands_nearer_does_not_keep_back_what_is_asked_for():
+    bank = Sighting("bank", "Golden Crown Bank", "bank", {"colour": "blue"}, 0.0, 5.0)
+    known = remembering(at(0, bank), at(1), at(30, shop("Golden Crown Bakery", "green")), at(31), rarity=TALK)
+    for number in (20, 31):
+        target = Errand(read_instruction("Do you remember Golden Crown Bank? Stop there."), TALK, known).target(
+            at(number, shop("Golden Crown Bakery", "green"))
+        )
+        assert target is not None and target[0] == pytest.approx(0.0, abs=1.0)
+
+
+def test_a_bus_stop_by_a_shop_is_that_one_and_not_the_nearest():
+    def bus_stop(colour: str) -> Sighting:
+        return Sighting(colour, "", "bus_stop", {"colour": colour}, 0.0, 5.0)
+
+    seen = [at(0, bus_stop("blue"), shop("Tulip Bakery", "red")), at(1), at(30, bus_stop("green")), at(31)]
+    known = remembering(*seen, rarity=TALK)
+    target = Errand(read_instruction("Go back to the bus stop by Tulip Bakery."), TALK, known).target(seen[-2])
+    assert target is not None and target[0] == pytest.approx(0.0, abs=1.0)
 
 
 def test_without_the_length_prior_no_number_tells_how_much_of_the_longest_route_is_walked():

@@ -15,14 +15,13 @@ from mem4nav.cli.eval_agents import DIMENSION, remembering
 from mem4nav.cli.eval_streets import hops_of
 from mem4nav.cli.metrics_file import peak_rss_mb, versions, write_metrics
 from mem4nav.cli.train import City, LearnerOptions, StreetLessons
-from mem4nav.cli.train_demonstrations import city_lessons, street_lessons
+from mem4nav.cli.train_demonstrations import EXERCISES, city_lessons, street_lessons
 from mem4nav.environment import Action, Episode
 from mem4nav.errors import UsageError
 from mem4nav.evaluation import follow
 from mem4nav.memory import MemoryMode
 from mem4nav.modular.lessons import Lesson
 from mem4nav.navigation_metrics import score_route
-from sim_envs.city.navigation import make_tasks
 from sim_envs.street_environment import MOST_ACTIONS, StreetEnvironment
 from sim_envs.touchdown import OsmLandmarks, load_split, load_streets
 
@@ -68,7 +67,8 @@ def train_agent(options: LearnerOptions, terminal: Terminal) -> None:
 def training_data(options: LearnerOptions) -> str:
     """What an agent learns from, in words that go with it."""
     if isinstance(options, City):
-        return f"city, {options.episodes} tasks of the split train, towns of seed {options.town_seed}"
+        more = f"and {EXERCISES} walks by directions in each of their towns"
+        return f"city, {options.episodes} tasks of the split train {more}, towns of seed {options.town_seed}"
     assert isinstance(options, StreetLessons)
     pairs = zip(options.split, _times(options), strict=True)
     files = ", ".join(file.name + (f" ({times} times)" if times > 1 else "") for file, times in pairs)
@@ -77,7 +77,7 @@ def training_data(options: LearnerOptions) -> str:
 
 def _lessons(options: LearnerOptions) -> Iterator[Lesson]:
     if isinstance(options, City):
-        yield from city_lessons(make_tasks("train", options.town_seed, options.episodes))
+        yield from city_lessons(options.town_seed, options.episodes)
     elif isinstance(options, StreetLessons):
         graph = load_streets(options.data / "touchdown")
         landmarks = OsmLandmarks(options.data / "map2seq" / "osm", graph)

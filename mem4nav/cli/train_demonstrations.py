@@ -6,11 +6,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from mem4nav.demonstration import Demonstration
 from mem4nav.environment import Action, Environment, Episode, Observation
 from mem4nav.modular.lessons import Lesson
-from sim_envs.city.navigation import CityEnvironment, CityTask, LegKind
+from sim_envs.city.navigation import CityEnvironment, LegKind, make_exercises, make_tasks
 from sim_envs.errors import SimError
 from sim_envs.street_environment import LandmarkSource, StreetEnvironment
 from sim_envs.street_graph import StreetGraph
@@ -19,6 +20,8 @@ from sim_envs.touchdown import Task
 
 PLACES_BEYOND = 14
 """How far behind the goal a lesson looks."""
+EXERCISES = 20
+"""Walks by directions in each town that is learnt from, beside those of its tasks."""
 
 _log = logging.getLogger(__name__)
 
@@ -38,14 +41,25 @@ def street_lessons(tasks: Iterable[Task], graph: StreetGraph, landmarks: Landmar
         yield Lesson(demonstration, _beyond(environment, set(task.route)))
 
 
-def city_lessons(tasks: Iterable[CityTask]) -> Iterator[Lesson]:
-    """Each leg of each task, the second and later ones with what was seen before still remembered."""
-    for task in tasks:
-        environment = CityEnvironment([task])
-        for number, leg in enumerate(task.legs):
-            yield Lesson(
-                _walked(environment, leg.episode, leg.way, remembers=number > 0), led=leg.kind is LegKind.GUIDED
-            )
+def city_lessons(town_seed: int, episodes: int) -> Iterator[Lesson]:
+    """Each leg of tasks of the split train, the later ones with what was seen before still remembered; and exercises.
+
+    Who has followed directions walks on.
+
+    Args:
+        town_seed: which towns.
+        episodes: how many tasks.
+    """
+    tasks = make_tasks("train", town_seed, episodes)
+    for task in (*tasks, *make_exercises(tasks, EXERCISES)):
+        # The limits are for those who are tested.
+        legs = [replace(leg, most_actions=len(leg.way) + PLACES_BEYOND) for leg in task.legs]
+        environment = CityEnvironment([replace(task, legs=tuple(legs))])
+        for number, leg in enumerate(legs):
+            demonstration = _walked(environment, leg.episode, leg.way, remembers=number > 0)
+            known = {seen.place for seen in demonstration.observations}
+            beyond = _beyond(environment, known) if leg.kind is LegKind.DIRECTIONS else ()
+            yield Lesson(demonstration, beyond, led=leg.kind is LegKind.GUIDED)
 
 
 def _walked(

@@ -180,6 +180,7 @@ class Memory:
         top: int | None = None,
         *,
         within_m: float | None = None,
+        sure_cosine: float | None = None,
     ) -> Recall:
         """What is remembered that is like the query.
 
@@ -189,11 +190,13 @@ class Memory:
             pose: (4, 4) T_map_base, or (3,) metres in map, from where it is asked; None: from nowhere in particular.
             top: at most so many hits, by default ``MemoryConfig.top``.
             within_m: long-term memory looks at what lies within so many metres of the pose alone.
+            sure_cosine: in place of ``MemoryConfig.sure_cosine``; above 1, long-term memory answers wherever there is
+                one.
 
         Raises:
             MemoryInputError: for what is no unit vector or no pose.
         """
-        return self._recaller.recall(query, pose, top, within_m)
+        return self._recaller.recall(query, pose, top, within_m, sure_cosine)
 
     def within(self, position: ArrayLike, radius: float) -> tuple[Hit, ...]:
         """What was seen at most ``radius`` metres from a (3,) position or (4, 4) pose, oldest first; cosines are 1."""

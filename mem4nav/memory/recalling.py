@@ -43,11 +43,19 @@ class Recaller:
         self._long_term = mode is not MemoryMode.NO_LTM
         self._place_weight = 0.0 if mode is MemoryMode.CACHE else config.place_weight
 
-    def recall(self, query: ArrayLike | str, pose: ArrayLike | None, top: int | None, within_m: float | None) -> Recall:
+    def recall(
+        self,
+        query: ArrayLike | str,
+        pose: ArrayLike | None,
+        top: int | None,
+        within_m: float | None,
+        sure_cosine: float | None = None,
+    ) -> Recall:
         """See ``Memory.recall``."""
         top = self._config.top if top is None else top
+        sure = self._config.sure_cosine if sure_cosine is None else sure_cosine
         question, at = self._question(query), None if pose is None else checks.position(pose)
-        if (found := self._from_short_term(question, at, top)) is not None:
+        if (found := self._from_short_term(question, at, top, sure)) is not None:
             return self._answer("short-term", *found, top)
         if not self._long_term:
             return _NOTHING
@@ -60,11 +68,13 @@ class Recaller:
             return ByVector(self._vector(self._encoder.encode([query])[0]), self._observations)
         return ByLabel(self._observations.labels.likeness(query), self._observations)
 
-    def _from_short_term(self, question: ByVector | ByLabel, at: NDArray[np.float64] | None, top: int) -> Scored | None:
+    def _from_short_term(
+        self, question: ByVector | ByLabel, at: NDArray[np.float64] | None, top: int, sure: float
+    ) -> Scored | None:
         """What is nearby, best first; None where that is not sure enough, and long-term memory can be asked."""
         rows = self._short_term.near(at, self._config.near_m)
         cosines = question.of_short_term(self._short_term)[rows]
-        if not len(rows) or (self._long_term and cosines.max() < self._config.sure_cosine):
+        if not len(rows) or (self._long_term and cosines.max() < sure):
             return None
         order = np.argsort(-cosines, kind="stable")
         self._short_term.count_hits(rows[order[:top]])

@@ -14,7 +14,7 @@ from mem4nav.modular.beginning import begins_behind
 from mem4nav.modular.counts import CROSSINGS, count_in
 from mem4nav.modular.evidence import strength
 from mem4nav.modular.labels import Landmark, in_view, read_label
-from mem4nav.modular.mentions import MentionFinder, Rarity, kind_phrases
+from mem4nav.modular.mentions import MentionFinder, Rarity, kind_phrases, kind_stems
 from mem4nav.modular.phrases import Phrase, phrases_of
 from mem4nav.modular.recollection import KnownWay, Recollection
 from mem4nav.modular.subgoals import Instruction
@@ -97,9 +97,9 @@ class Errand:
     def _candidates(self, phrase: Phrase, here: Observation) -> list[Landmark]:
         """Landmarks that a phrase may mean: those in view first, then as memory ranks them."""
         colours = self._colours(phrase)
-        # Short-term memory stands by what is much like the words: with the colour, not by another one of the kind.
-        asked = (*colours, *self._words(phrase))
-        known = [*in_view(here), *self._recollection.recall(asked, here.position_m, everywhere=True)]
+        words = self._words(phrase)
+        asked = (*colours, *(words if phrase.named else kind_stems(words)))
+        known = [*in_view(here), *self._recollection.recall_all(asked, here.position_m)]
         rated = [(self._fit(landmark, phrase, colours), landmark) for landmark in known]
         best = max((fit for fit, _ in rated), default=0.0)
         return [landmark for fit, landmark in rated if fit > 0.0 and fit >= _AS_GOOD * best]

@@ -217,3 +217,10 @@ def kind_phrases(category: str, cuisine: str) -> tuple[tuple[str, ...], ...]:
         for phrase in KINDS.get(value, (value.replace("_", " "),)):
             phrases[stems_of(phrase)] = None
     return tuple(phrase for phrase in phrases if phrase)
+
+
+@lru_cache(maxsize=4096)
+def kind_stems(phrase: tuple[str, ...]) -> tuple[str, ...]:
+    """The words of every category that a phrase is a name of: memory keeps a thing of no name under all of them."""
+    kinds = [kind_phrases(category, "") for category in KINDS]
+    return tuple(sorted({stem for phrases in kinds if phrase in phrases for known in phrases for stem in known}))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mem4nav.environment import Observation, angle_between_deg
-from mem4nav.memory import Memory, MemoryConfig
+from mem4nav.memory import Memory, MemoryConfig, Recall
 from mem4nav.modular.labels import Landmark, in_view
 from mem4nav.modular.landmark_words import DIMENSION, LandmarkWords
 
@@ -20,6 +20,7 @@ _RECALLED, _RECALLED_AFAR = 6, 64
 _REACH_M = 300.0
 _LEAST_COSINE = 0.25
 _SAME_WAY_DEG = 25.0
+_NEVER_SURE = 2.0
 _NEARER = 0.6
 
 
@@ -82,7 +83,14 @@ class Recollection:
         """Landmarks that these words may mean, best first; ``everywhere``: however far away."""
         query, top = self._words.phrase(stems), _RECALLED_AFAR if everywhere else _RECALLED
         reach = None if everywhere else _REACH_M
-        found = self.memory.recall(query, _upright(position_m), top, within_m=reach)
+        return self._landmarks(self.memory.recall(query, _upright(position_m), top, within_m=reach))
+
+    def recall_all(self, stems: tuple[str, ...], position_m: tuple[float, float]) -> list[Landmark]:
+        """The same of everything: what is like the words and stands nearby does not keep back what is meant."""
+        asked, here = self._words.phrase(stems), _upright(position_m)
+        return self._landmarks(self.memory.recall(asked, here, _RECALLED_AFAR, sure_cosine=_NEVER_SURE))
+
+    def _landmarks(self, found: Recall) -> list[Landmark]:
         return [
             Landmark(hit.label, (float(hit.position[0]), float(hit.position[1])))
             for hit in found.hits

@@ -7,7 +7,7 @@ from sim_envs.city.navigation.detector import DetectorConfig
 from sim_envs.city.navigation.environment import CityEnvironment
 from sim_envs.city.navigation.scoring import Outcome, mean_outcome, score, walk_task
 from sim_envs.city.navigation.task import CityTask, Leg, LegKind, Walk
-from sim_envs.city.navigation.tasks import VERSION, digest, make_task, make_tasks
+from sim_envs.city.navigation.tasks import VERSION, digest, make_exercises, make_task, make_tasks
 
 __all__ = [
     "VERSION",
@@ -22,6 +22,7 @@ __all__ = [
     "RandomAgent",
     "Walk",
     "digest",
+    "make_exercises",
     "make_task",
     "make_tasks",
     "mean_outcome",

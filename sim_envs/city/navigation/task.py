@@ -55,7 +55,7 @@ class CityTask:
 
     Attributes:
         id: split, seed and number.
-        kind: "return", "errands" or "blocked".
+        kind: "return", "errands" or "blocked"; "directions": an exercise.
         town: seed of the town.
         legs: in order.
     """

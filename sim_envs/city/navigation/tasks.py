@@ -8,7 +8,7 @@ Whoever changes which tasks come out raises ``VERSION``, and measures everything
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -23,7 +23,7 @@ from sim_envs.city.navigation.town import Town, make_town
 from sim_envs.errors import SimConfigError
 from sim_envs.street_graph import Stand
 
-VERSION = 1
+VERSION = 2
 SPLITS = {"train": 1_000_000, "dev": 2_000_000, "test": 3_000_000}
 TASKS_PER_TOWN = 6
 _TOWNS_PER_SEED = 1000
@@ -60,6 +60,15 @@ def make_task(split: str, seed: int, number: int) -> CityTask:
         if legs is not None:
             return CityTask(name, kind, town_seed, legs)
     raise SimConfigError(f"town {town_seed} gave no task of the kind {kind!r} in {_TRIES} tries: too few streets")
+
+
+def make_exercises(tasks: Sequence[CityTask], each: int) -> tuple[CityTask, ...]:
+    """Walks by directions alone, to learn from: ``each`` of them in every town of the tasks, a task of one leg each."""
+    return tuple(
+        CityTask(f"exercise-{seed}-{number}", "directions", seed, (leg,))
+        for seed in dict.fromkeys(task.town for task in tasks)
+        for number, leg in enumerate(_exercise_legs(seed, each))
+    )
 
 
 def town_seed_of(split: str, seed: int, number: int) -> int:
@@ -139,6 +148,17 @@ _MAKERS: dict[str, Callable[[Town, str, np.random.Generator], _Legs]] = {
     "errands": _errands_task,
     "blocked": _blocked_task,
 }
+
+
+def _exercise_legs(town_seed: int, count: int) -> Iterator[Leg]:
+    town = make_town(town_of(town_seed))
+    rng = np.random.default_rng([VERSION, town_seed, TASKS_PER_TOWN])
+    for number in range(count):
+        directions = None
+        while directions is None:
+            stand = _random_stand(town, rng)
+            directions = make_directions(town, stand, rng)
+        yield directions_leg(town, f"exercise-{town_seed}-{number}/0", stand, directions, rng)[0]
 
 
 def _tour(town: Town, name: str, rng: np.random.Generator) -> tuple[Leg, Journey, Stand]:
