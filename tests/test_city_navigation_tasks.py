@@ -175,6 +175,13 @@ def test_who_knows_the_town_or_remembers_all_succeeds_and_who_forgets_mostly_fai
     assert success(lambda task: RandomAgent(seed=1), LegKind.MEMORY) <= 0.1
 
 
+def test_who_stays_where_the_goal_is_has_walked_no_detour() -> None:
+    task = tasks()[1]
+    leg = replace(task.legs[0], goal=task.legs[0].episode.start, shortest_m=0.0)
+    stays = Walk([leg.goal, leg.goal], [Action.STOP])
+    assert score(task, leg, stays).success and score(task, leg, stays).spl == 1.0
+
+
 def test_directions_need_no_memory() -> None:
     assert success(lambda task: NotebookAgent(task, remembers=False), LegKind.DIRECTIONS) >= 0.9
 

@@ -60,7 +60,9 @@ def score(task: CityTask, leg: Leg, walk: Walk) -> Outcome:
     near = numbers[-1] == goal or goal in graph.neighbours(numbers[-1])
     success = near and walk.actions[-1] is Action.STOP
     walked = float(np.linalg.norm(np.diff(graph.positions[numbers], axis=0), axis=1).sum())
-    return Outcome(success, float(success) * leg.shortest_m / max(walked, leg.shortest_m))
+    longer = max(walked, leg.shortest_m)
+    # A way by directions may lead round a block to where it began: who stays there has walked no detour.
+    return Outcome(success, float(success) * (leg.shortest_m / longer if longer else 1.0))
 
 
 def mean_outcome(outcomes: Sequence[Outcome]) -> tuple[float, float]:
