@@ -242,7 +242,7 @@ class DetectionNode(SensorNode):
         sensors = live.sensors
         found = [f"waiting for {sensors.missing}"] if sensors.missing else []
         found += [note for note in sensors.notes if any(word in note for word in _FAULTS)]
-        for topic, frame in sensors.strays.items():
+        for topic, frame in list(sensors.strays.items()):
             found.append(f"{topic} came in frame {frame!r}, before in {sensors.frames[topic]!r}: left out")
         for kind, (count, why) in sensors.undecoded.items():
             found.append(f"{count} messages of {kind} could not be decoded: {why}")

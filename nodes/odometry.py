@@ -307,7 +307,7 @@ class OdometryNode(SensorNode):
         found += [Trouble(f"waiting for {live.sensors.missing}")] if live.sensors.missing else []
         placed = messages.tf_message() is not None  # else nobody can say where the sensors sit
         found += [Trouble(note, placed) for note in live.sensors.notes if "without" in note or "does not" in note]
-        for topic, frame in live.sensors.strays.items():
+        for topic, frame in list(live.sensors.strays.items()):
             first = live.sensors.frames[topic]
             found.append(Trouble(f"{topic} came in frame {frame!r}, before in {first!r}: left out"))
         for kind, (count, why) in live.sensors.undecoded.items():

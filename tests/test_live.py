@@ -126,6 +126,21 @@ def test_another_frame_on_the_same_topic_is_named_and_left_out(messages, topic):
     assert heard(live.sensors, last.topic, bytes(last.data))
 
 
+def test_another_frame_is_forgotten_when_only_the_first_has_come_for_a_while(messages):
+    live = LiveOdometry(LiveSensors())
+    list(fed(live, messages))
+    frame, last = live.sensors.frames["imu"].encode(), [m for m in messages if m.topic == "/imu"][-1]
+    stray = bytes(last.data).replace(frame, b"X" * len(frame), 1)
+    assert not heard(live.sensors, last.topic, stray)
+    for _ in range(99):
+        heard(live.sensors, last.topic, bytes(last.data))
+    assert not heard(live.sensors, last.topic, stray) and live.sensors.strays
+    for _ in range(100):
+        assert live.sensors.strays
+        heard(live.sensors, last.topic, bytes(last.data))
+    assert not live.sensors.strays
+
+
 def test_a_clock_that_goes_back_begins_anew(messages):
     live = LiveOdometry(LiveSensors())
     first = list(fed(live, messages))

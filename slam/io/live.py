@@ -37,6 +37,8 @@ from slam.measurements import Image, ImuSample, Measurement
 LONGEST_WAIT = 30
 """So many scans are waited for a calibration that does not come."""
 _MOST_HELD = 20_000
+_ORDERLY = 100
+"""Messages in their own frame, one after the other, until another frame on the topic is forgotten."""
 
 
 class LiveSensors:
@@ -49,7 +51,7 @@ class LiveSensors:
         undecoded: messages that could not be decoded, by kind, with the last reason.
         frames: of points, imu and cameras as their messages name them, the first of each.
         strays: other frames that came later on the same topic, by topic; their messages are left out, as nobody knows
-            where their sensors sit.
+            where their sensors sit. Forgotten when nothing but the first has come for a while.
     """
 
     def __init__(
@@ -75,6 +77,7 @@ class LiveSensors:
         self.undecoded: dict[str, tuple[int, str]] = {}
         self.frames: dict[str, str] = {}
         self.strays: dict[str, str] = {}
+        self._orderly: dict[str, int] = {}
         self._cameras, self._use_imu, self._wait = tuple(cameras), use_imu, LONGEST_WAIT if wait_for_tf else 0
         self._tree, self._infos = TfTree(), dict[str, CameraInfo]()
         self._time_names = TIME_NAMES | {normalised(self.settings.time_field or "t")}
@@ -196,10 +199,14 @@ class LiveSensors:
 
     def _is_in_frame(self, topic: str, frame: str) -> bool:
         """Whether it is the frame of the first message on this topic; what is not is noted."""
-        if self.frames.setdefault(topic, frame) == frame:
-            return True
-        self.strays[topic] = frame
-        return False
+        if self.frames.setdefault(topic, frame) != frame:
+            self.strays[topic], self._orderly[topic] = frame, 0
+            return False
+        if topic in self.strays:
+            self._orderly[topic] += 1
+            if self._orderly[topic] >= _ORDERLY:
+                del self.strays[topic]
+        return True
 
     def _count(self, kind: str, error: Exception) -> None:
         count, _ = self.undecoded.get(kind, (0, ""))
