@@ -50,6 +50,7 @@ TOPICS = (
     Topic("memory", "Spatial memory: a million entries, and a few", 1500),
     Topic("memory_fidelity", "Reversible tokens: what is read from them, and how exactly writes are undone", 1500),
     Topic("navigation", "Following written directions: real streets, and errands in the town", 1800),
+    Topic("agent_training", "Following written directions: what learning it takes", 3600, threads=2, usual=False),
     Topic("driving_city", "Written directions followed by driving, on perception alone", 5400),
     Topic("habitat", "Habitat: towns walked by written directions", 14400, usual=False),
     Topic("habitat_errands", "Habitat: errands without a reset, with and without memory", 7200, usual=False),
