@@ -84,7 +84,8 @@ def _city(report: Report) -> None:
     found = _measure("city")
     caption = (
         f"City dev, {DEV_TASKS} tasks: success on the legs that need memory, each mode trained for itself on "
-        f"{TRAINING_TASKS} tasks, {_NETWORKS}; differences paired by task, over the mean of the seeds"
+        f"{TRAINING_TASKS} tasks and the exercises of their towns, {_NETWORKS}; differences paired by task, over the "
+        "mean of the seeds"
     )
     _table(report, caption, found)
     full, none = (100.0 * float(np.mean(found[mode])) for mode in ("full", "none"))
@@ -139,7 +140,8 @@ def _walked(world: World, mode: str, seed: int) -> Outcomes:
 def _sources(name: str) -> str:
     """Of the agent, its memory and a world: what outcomes depend on."""
     digest = hashlib.sha256(f"{NETWORKS} {EVERY} {TRAINING_TASKS} {DEV_TASKS}".encode())
-    for pattern in ("mem4nav/modular/*.py", "mem4nav/memory/*.py", "sim_envs/*.py", _WORLD_SOURCES[name]):
+    own = ("mem4nav/modular/*.py", "mem4nav/memory/*.py", "mem4nav/cli/train_demonstrations.py", "sim_envs/*.py")
+    for pattern in (*own, _WORLD_SOURCES[name]):
         for path in sorted(ROOT.glob(pattern)):
             # No route on real streets is an errand.
             if name == "city" or path.name != "errand.py":
