@@ -168,6 +168,8 @@ def drive(seed: int) -> NodesDrive:
             spies = together.node.count_subscribers("ground_truth/odom") - 1
             up.process.send_signal(signal.SIGINT)
             code = up.process.wait(_STARTS_S)
+            if code:
+                print(up.said, flush=True)
     scans, *answered = heard - before
     spans = over[1] - taken[1], over[0] - taken[0], taken[0] - began_s
     return _judged(seed, last, ride, (*spans, *(count / scans for count in answered)), spies, code)

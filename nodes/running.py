@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import faulthandler
 import logging
 import sys
 import threading
@@ -45,6 +46,7 @@ def run(
         args: of the command line; None: those of this process.
         make_ready: what a process that stands by can do before it knows that it is needed.
     """
+    faulthandler.enable()  # a crash, or SIGABRT to a node that hangs, tells where
     end_on_signals()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     met = stood_by(make_ready) if STAND_BY in (sys.argv if args is None else args) else None

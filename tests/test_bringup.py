@@ -159,7 +159,8 @@ def python(script: str) -> tuple[str, ...]:
 SLEEPER = python("print('up', flush=True)\nimport time\ntime.sleep(600)")
 SPARE = python("print('ready', flush=True)\ninput()\nprint('goes on', flush=True)\nimport time\ntime.sleep(600)")
 DEAF = python(
-    "import signal, time\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(600)"
+    "import faulthandler, signal, time\nfaulthandler.enable()\nfor n in (2, 15): signal.signal(n, signal.SIG_IGN)\n"
+    "print('up', flush=True)\ntime.sleep(600)"
 )
 
 
@@ -244,11 +245,12 @@ def test_who_does_one_thing_may_end():
     assert told.run() == 0 and told.said("started again") == 0
 
 
-def test_who_does_not_listen_is_killed_when_told_twice():
+def test_who_does_not_listen_is_killed_when_told_twice_and_may_say_where_it_hangs():
     told = Told(Task("deaf", DEAF))
     begun = time.monotonic()
     code = told.run((lambda: told.said("up"), told.supervisor.stop), (lambda: True, told.supervisor.stop))
     assert code == 1 and told.said("killed") == 1 and time.monotonic() - begun < 9.0
+    assert told.said("Current thread") == 1
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends children with their parent")

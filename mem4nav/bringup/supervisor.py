@@ -18,7 +18,8 @@ STAND_BY = "--stand-by"
 """Option of a node that makes itself ready, and goes on once a line comes on its input."""
 _POLL_S = 0.05
 _PATIENCE_S = (10.0, 3.0)
-"""After SIGINT, after SIGTERM; then comes SIGKILL."""
+"""After SIGINT, after SIGTERM; then comes SIGABRT, on which a node says where it hangs, and SIGKILL."""
+_LAST_WORDS_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,17 +136,22 @@ class Supervisor:
         patient = 1 if self._stops else 0
         for number, patience_s in zip((signal.SIGINT, signal.SIGTERM), _PATIENCE_S, strict=True):
             self._signal(number)
-            until = time.monotonic() + patience_s
-            while self._alive() and time.monotonic() < until and self._stops <= patient:
-                time.sleep(_POLL_S)
+            self._wait_for_all(patience_s, lambda: self._stops <= patient)
         killed = self._alive()
         for name, _ in killed:
             self._tell(name, "did not end: killed")
+        self._signal(signal.SIGABRT)
+        self._wait_for_all(_LAST_WORDS_S)
         self._signal(signal.SIGKILL)
         for one in self._running:
             for child in one.children():
                 child.buried()
         return bool(killed)
+
+    def _wait_for_all(self, patience_s: float, patient: Callable[[], bool] = lambda: True) -> None:
+        until = time.monotonic() + patience_s
+        while self._alive() and time.monotonic() < until and patient():
+            time.sleep(_POLL_S)
 
     def _alive(self) -> list[tuple[str, Child]]:
         return [(one.task.name, child) for one in self._running for child in one.children() if child.code is None]
