@@ -6,6 +6,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 THREADS = OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 NUMBA_NUM_THREADS=1 MPLBACKEND=Agg
+PYTEST = $(THREADS) $(BIN)/python -m pytest $(PYTEST_ARGS)
+NONE_CHOSEN = 5
 
 .PHONY: demo test lint bench clean
 
@@ -13,7 +15,8 @@ demo: .venv/demo.stamp  ## simulate a drive, replay it, write out/demo/report.ht
 	$(BIN)/mem4nav demo --out out/demo
 
 test: .venv/test.stamp  ## every test; PYTEST_ARGS="-k trajectory" for some of them
-	$(THREADS) $(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) -n 2 --dist loadfile -m "not ros and not habitat" || [ $$? -eq $(NONE_CHOSEN) ]
+	$(PYTEST) -m "ros or habitat" || [ $$? -eq $(NONE_CHOSEN) ]  # these keep time: they have the cores to themselves
 
 lint: .venv/test.stamp  ## style, spelling, types of the public API
 	$(BIN)/ruff check .

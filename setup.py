@@ -36,7 +36,7 @@ EXTRAS = {
     "habitat": ["torch>=2.6", "open3d>=0.19", "libusb-package>=1.0.26"],
     "cluster": ["ray>=2.40"],
     "dev": [
-        "pytest>=8", "setuptools>=70.1", "ruff>=0.9", "codespell>=2.3", "pyright[nodejs]>=1.1.400",
+        "pytest>=8", "pytest-xdist>=3.5", "setuptools>=70.1", "ruff>=0.9", "codespell>=2.3", "pyright[nodejs]>=1.1.400",
         # What navigation can do beyond the core, for real: with language models, a search index, a cluster. The
         # sentence encoder is no part of `nav`: 84 MB, and scikit-learn with it, for queries that work without.
         "transformers>=4.50", "tokenizers>=0.21", "peft>=0.15", "faiss-cpu>=1.9", "httpx>=0.27", "networkx>=3",
