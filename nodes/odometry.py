@@ -70,6 +70,9 @@ _FAULTS = {
 _COUNTED_S, _BLIND_SCANS = 1.0, 2
 """Over which time it counts them, and from how many scans without IMU on that is an error: one is a hiccup."""
 
+_IMU_BEHIND_S = 0.2
+"""A scan waits for half a second, then it goes without: who drives is to know before."""
+
 
 class OdometryNode(SensorNode):
     """Callbacks only enqueue; ``work`` computes in a thread of its own."""
@@ -315,6 +318,8 @@ class OdometryNode(SensorNode):
         for topic in ("points", "imu"):
             if (publishers := self.count_publishers(topic)) > 1:
                 found.append(Trouble(f"{publishers} publishers on {topic}: there must be one", error=True))
+        if (behind := live.imu_behind_s) >= _IMU_BEHIND_S:
+            found.append(Trouble(f"the IMU is {behind:.1f} s behind the scans that wait for it", error=True))
         if live.resets:
             found.append(Trouble(f"the clock went back {live.resets} times: begun anew"))
         return found + self._faults(live.statistics) + self._verdict()

@@ -150,6 +150,11 @@ class LiveOdometry:
         return self._sequencer.statistics if self._sequencer is not None else {}
 
     @property
+    def imu_behind_s(self) -> float:
+        """How far the newest IMU sample is behind the newest scan that waits for it, seconds; see ``Sequencer``."""
+        return 1e-9 * self._sequencer.imu_behind_ns if self._sequencer is not None else 0.0
+
+    @property
     def _use_imu(self) -> bool:
         return self.odometry is not None and self.odometry.use_imu
 

@@ -88,6 +88,13 @@ class Sequencer:
         """Totals so far: measurements by kind, and faults by kind."""
         return dict(self._journal.totals)
 
+    @property
+    def imu_behind_ns(self) -> int:
+        """How far the newest IMU sample is behind the end of the newest scan that waits for it; 0 where none waits."""
+        newest_ns = self._imu.newest_ns
+        ends = [one.end_ns for one in list(self._waiting) if not one.reason]
+        return max(0, max(ends) - newest_ns) if ends and newest_ns is not None else 0
+
     def push(self, measurement: Measurement) -> list[ScanBundle]:
         """Take one measurement in the order of arrival; returns the scans that became ready, oldest first."""
         if isinstance(measurement, ImuSample):

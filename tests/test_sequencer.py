@@ -100,6 +100,14 @@ def test_a_dead_imu_never_blocks() -> None:
     assert "IMU silent" in events(bundles) and events(bundles).count("IMU silent") == 1
 
 
+def test_while_scans_wait_for_a_dead_imu_it_is_told_how_far_it_is_behind() -> None:
+    sequencer, behind_ms = Sequencer(), []
+    for measurement in (imu(0), scan(0), imu(105), *(scan(100 * k) for k in range(1, 8))):
+        sequencer.push(measurement)
+        behind_ms.append(sequencer.imu_behind_ns / MS)
+    assert behind_ms == [0, 100, 0, 95, 195, 295, 395, 495, 0, 0]
+
+
 def test_an_imu_that_never_speaks_never_blocks() -> None:
     bundles, sequencer = run([scan(100 * k) for k in range(20)])
     assert len(bundles) == 20 and sequencer.statistics.get("scans_without_imu", 0) == 0
