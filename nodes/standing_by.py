@@ -10,6 +10,8 @@ from collections.abc import Callable
 
 from rclpy.node import Node
 
+from nodes.stopping import end_if_asked
+
 
 def stood_by(make_ready: Callable[[], object]) -> Node:
     """Make ready, meet the others, and come back once a line is there to be read; the process ends where none can come.
@@ -24,6 +26,7 @@ def stood_by(make_ready: Callable[[], object]) -> Node:
         f"_standing_by_{os.getpid()}", use_global_arguments=False, enable_rosout=False, start_parameter_services=False
     )
     make_ready()
+    end_if_asked()
     if not sys.stdin.readline():
         sys.exit(0)
     return met

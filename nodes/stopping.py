@@ -10,6 +10,8 @@ import sys
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_asked: list[int] = []
+"""The signal that came before there was an ``Ending``."""
 
 
 def end_while_loading() -> None:
@@ -30,11 +32,18 @@ def end_on_signals() -> None:
 def _end(number: int, frame: FrameType | None) -> None:
     for other in _SIGNALS:
         signal.signal(other, lambda *_: None)
+    _asked.append(number)
     sys.exit(0)
 
 
+def end_if_asked() -> None:
+    """End where a signal came and its exit was lost: one that is raised in a callback of compiled code is ignored."""
+    if _asked:
+        sys.exit(0)
+
+
 class Ending:
-    """From now on signals end the node in order: ``wait`` comes back.
+    """From now on signals end the node in order: ``wait`` comes back, at once where one came before.
 
     Of two signals in a row the kernel may hand both to a thread that is not the main one, which a lock that it waits
     for would never learn; a byte in a pipe it does, whoever has handled the signal.
@@ -46,6 +55,8 @@ class Ending:
         signal.set_wakeup_fd(self._tell)
         for number in _SIGNALS:
             signal.signal(number, lambda *_: None)
+        if _asked:
+            self.tell()
 
     def tell(self) -> None:
         """End it without a signal; from any thread."""

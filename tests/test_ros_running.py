@@ -67,3 +67,17 @@ def test_a_process_that_stands_by_becomes_the_node_once_it_is_told(spare):
 def test_a_process_that_stands_by_ends_without_having_been_the_node(spare, end):
     spare.send_signal(signal.SIGTERM) if end == "a signal" else spare.stdin.close()
     assert spare.wait(PATIENCE_S) == 0 and "spun" not in spare.stdout.read()
+
+
+@pytest.mark.parametrize("options", [[], ["--stand-by"]])
+def test_a_signal_whose_exit_is_lost_in_a_callback_of_compiled_code_ends_the_node_all_the_same(options):
+    lost = "ctypes.CFUNCTYPE(None)(lambda: os.kill(os.getpid(), signal.SIGTERM))()"
+    script = "import ctypes, os, signal\n" + NODE.format(callback="pass", work="stopped.wait()")
+    script = script.replace('print("ready", flush=True)', lost if options else "None")
+    script = script.replace('super().__init__("frail")', f'super().__init__("frail")\n        {lost}')
+    words = [sys.executable, "-c", script, *options]
+    with subprocess.Popen(words, env=environment(), cwd=ROOT, stdin=subprocess.PIPE) as process:
+        try:
+            assert process.wait(PATIENCE_S) == 0
+        finally:
+            process.kill()
