@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from bench.places import OUT
@@ -34,11 +36,11 @@ def _map2seq(report: Report) -> None:
     whole = _eval("map2seq", streets)
     ahead = _eval("map2seq-ahead", [*streets, "--no-turn-around"])
     unaware = _eval("map2seq-no-length-prior", [*streets, "--no-length-prior"])
-    report.row("Map2Seq unseen dev, 800 routes: TC", "at least 48", _tc(whole), whole["tc"] >= 48.0)
-    report.row("the same without turn_around: TC", "at least 40", _tc(ahead), ahead["tc"] >= 40.0)
+    report.row("Map2Seq unseen dev, 800 routes: TC", "at least 48", tc_of(whole), whole["tc"] >= 48.0)
+    report.row("the same without turn_around: TC", "at least 40", tc_of(ahead), ahead["tc"] >= 40.0)
     report.row("the same without turn_around: nDTW", "at least 48", f"{ahead['ndtw']:.1f}", ahead["ndtw"] >= 48.0)
     known = "trained without knowing that every route has 35 to 45 places: TC"
-    report.row(known, "at least 43", _tc(unaware), unaware["tc"] >= 43.0)
+    report.row(known, "at least 43", tc_of(unaware), unaware["tc"] >= 43.0)
     auc = whole["confidence_auc"]
     report.row("confidence: area under the ROC curve", "at least 0.75", f"{auc:.3f}", auc >= 0.75)
     report.row("800 routes, two workers", "under 30 s", f"{whole['seconds']:.1f} s", whole["seconds"] < 30.0)
@@ -49,7 +51,7 @@ def _map2seq(report: Report) -> None:
 def _touchdown(report: Report) -> None:
     data = data_folder()
     found = _eval("touchdown", ["touchdown", "--data", str(data), "--split", str(data / "touchdown/unseen_dev.jsonl")])
-    report.row("Touchdown unseen dev, 800 routes: TC", "at least 10", _tc(found), found["tc"] >= 10.0)
+    report.row("Touchdown unseen dev, 800 routes: TC", "at least 10", tc_of(found), found["tc"] >= 10.0)
     _table(report, f"Touchdown unseen dev; trained on {found['training_data']}", {"turning back": found})
 
 
@@ -70,15 +72,20 @@ def _city(report: Report) -> None:
     report.table(f"City dev, {CITY_TASKS} tasks, success in percent; weights of the full memory", ["", *names], rows)
 
 
-def _tc(metrics: dict[str, Any]) -> str:
+def tc_of(metrics: dict[str, Any]) -> str:
+    """Task completion with its interval, in percent."""
     low, high = metrics["tc_ci95"]
     return f"{metrics['tc']:.1f} ({low:.1f} to {high:.1f})"
 
 
 def _eval(name: str, options: list[str]) -> dict[str, Any]:
-    out = OUT / "navigation" / name
-    command = [sys.executable, "-m", "mem4nav.cli.main", "eval", *options, "--workers", "2", "--out", str(out)]
-    subprocess.run([*command, "--quiet"], check=True)
+    return metrics_of(OUT / "navigation" / name, ["eval", *options, "--workers", "2"])
+
+
+def metrics_of(out: Path, words: Sequence[str]) -> dict[str, Any]:
+    """What a command of ``mem4nav``, run as a user would, leaves in metrics.json."""
+    command = [sys.executable, "-m", "mem4nav.cli.main", *words, "--out", str(out), "--quiet"]
+    subprocess.run(command, check=True)
     return json.loads((out / "metrics.json").read_text(encoding="utf-8"))
 
 

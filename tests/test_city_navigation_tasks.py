@@ -68,12 +68,12 @@ def success(make_agent: Callable[[CityTask], Agent], kind: LegKind) -> float:
     return mean_outcome(found)[0]
 
 
-def gold(task: CityTask) -> list[list[Observation]]:
+def gold(task: CityTask, world: CityEnvironment | None = None) -> list[list[Observation]]:
     """What is seen on each leg by who takes its own way."""
-    seen = []
+    world, seen = world or environment(), []
     for leg in task.legs:
-        seen.append([environment().reset(leg.episode)])
-        seen[-1] += [environment().step(action)[0] for action in leg.way]
+        seen.append([world.reset(leg.episode)])
+        seen[-1] += [world.step(action)[0] for action in leg.way]
     return seen
 
 
@@ -97,12 +97,8 @@ def test_exercises_are_walks_by_directions_in_the_towns_of_tasks() -> None:
     exercises = make_exercises(tasks(), 3)
     assert len(exercises) == 3 and {exercise.town for exercise in exercises} == {tasks()[0].town}
     for exercise in exercises:
-        (leg,) = exercise.legs
-        world = CityEnvironment([exercise])
-        seen = world.reset(leg.episode)
-        for action in leg.way:
-            seen = world.step(action)[0]
-        assert leg.kind is LegKind.DIRECTIONS and seen.place == leg.goal
+        (leg,), (seen,) = exercise.legs, gold(exercise, CityEnvironment([exercise]))
+        assert leg.kind is LegKind.DIRECTIONS and seen[-1].place == leg.goal
 
 
 def test_lessons_of_towns_see_what_lies_beyond_the_goal_of_directions_and_of_nothing_else() -> None:
