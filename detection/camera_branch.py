@@ -14,11 +14,11 @@ from detection.batch import Batch
 from detection.config import ModelConfig
 from detection.heads import BoxHead
 from detection.lidar_branch import Peaks
+from detection.transfers import USUAL_LOG_DEPTH, depth_at
 
 MONO = 12
 """Entries of a monocular code: u, v (normalised), log depth, log length, width, height, sin and cos of the yaw in the
 camera's frame, velocity along its x and z, sin and cos of twice the yaw."""
-_USUAL_LOG_DEPTH = 2.5
 _LOG_DEPTH_RANGE = (-1.0, 5.0)
 
 
@@ -56,27 +56,33 @@ class CameraDecoder(nn.Module):
         self.peaks = Peaks(config, config.camera_queries)
         self.named, self.level = nn.Embedding(classes, channels), nn.Embedding(config.image_levels, channels)
         self.place = position_encoder(2, channels)
+        self.range = nn.Linear(2, channels)
         self.among = Attention(channels, config.heads, config.dropout)
         self.round = DeformableAttention(channels, config.heads, config.image_levels, config.points_per_level)
         self.norms = nn.ModuleList(nn.LayerNorm(channels) for _ in range(2))
         self.feed = FeedForward(channels, config.hidden, config.dropout)
         self.head = BoxHead(channels, classes)
 
-    def forward(self, levels: list[Tensor], heats: list[Tensor], batch: Batch) -> MonoCandidates:
-        """Candidates of levels (B * V, C, h, w) by their heatmaps (B, V, K, h, w) of scores, finest first."""
+    def forward(self, levels: list[Tensor], heats: list[Tensor], raster: Tensor | None, batch: Batch) -> MonoCandidates:
+        """Candidates of levels (B * V, C, h, w) by their heatmaps (B, V, K, h, w) of scores, finest first.
+
+        Args:
+            raster: see ``depth_raster``; what it has at a peak is the start, and the head says what to change of it.
+        """
         shape = batch.seen.shape
         placed = [level.unflatten(0, shape) + self.level.weight[n, :, None, None] for n, level in enumerate(levels)]
         pyramid = make_pyramid(placed)
         score, label, cell, view, seed = self._peaks(heats, batch)
         index = cell[..., None].expand(-1, -1, pyramid.values.shape[-1])
-        query = pyramid.values.gather(1, index) + self.named(label)
+        begun = torch.zeros_like(seed) if raster is None else depth_at(raster, view, seed)
+        query = pyramid.values.gather(1, index) + self.named(label) + self.range(begun)
         here = self.place(seed)
         query = self.norms[0](query + self.among(query + here, query + here, query, view[:, :, None] == view[:, None]))
         query = self.norms[1](query + self.round(query + here, seed, view, pyramid))
         query = self.feed(query)
         logits, code = self.head(query)
         valid = batch.seen.gather(1, view)
-        return MonoCandidates(query, view, seed, logits, _absolute(code, seed), score, label, valid)
+        return MonoCandidates(query, view, seed, logits, _absolute(code, seed, begun), score, label, valid)
 
     def _peaks(self, heats: list[Tensor], batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """The highest over all levels and pictures: score, class, row of the pyramid's values, picture, (u, v)."""
@@ -97,10 +103,10 @@ class CameraDecoder(nn.Module):
         return score, label, row, view, torch.stack([u, v], dim=-1)
 
 
-def _absolute(code: Tensor, seed: Tensor) -> Tensor:
-    """The picture position as a residual before the sigmoid, depth round a usual one."""
+def _absolute(code: Tensor, seed: Tensor, begun: Tensor) -> Tensor:
+    """The picture position as a residual before the sigmoid, depth round that of the LiDAR there, else a usual one."""
     place = torch.logit(seed, eps=1e-3) + code[..., :2]
-    depth = (code[..., 2:3] + _USUAL_LOG_DEPTH).clamp(*_LOG_DEPTH_RANGE)
+    depth = (code[..., 2:3] + USUAL_LOG_DEPTH + begun[..., :1]).clamp(*_LOG_DEPTH_RANGE)
     return torch.cat([place.sigmoid(), depth, code[..., 3:]], dim=-1)
 
 

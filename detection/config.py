@@ -62,6 +62,7 @@ class ModelConfig:
         view_transform: camera candidates are predicted again in the vehicle's frame from all of them together.
         rescoring: "soft" multiplies the class score by the candidate's own heatmap score; "one_hot" by it for its
             first class and by 0 for all others, as released; "none" leaves it.
+        merged_m: of boxes of one class whose centres stand nearer together than this, metres, only the best is told.
     """
 
     classes: tuple[str, ...] = CITY_CLASSES
@@ -96,6 +97,7 @@ class ModelConfig:
     geometric_transfer: bool = True
     view_transform: bool = True
     rescoring: Literal["soft", "one_hot", "none"] = "soft"
+    merged_m: float = 0.5
 
     def __post_init__(self) -> None:
         if self.channels % self.heads or self.channels % 4:
@@ -206,7 +208,7 @@ class AugmentConfig:
     image_shift: float = 0.05
     brightness: float = 0.2
     drop_camera: float = 0.05
-    drop_lidar: float = 0.05
+    drop_lidar: float = 0.1
     drop_cameras: float = 0.05
 
 

@@ -25,7 +25,7 @@ from detection.sample import Boxes, Sample, make_boxes, no_boxes
 from detection.statistics import InputStatistics
 from slam.files import write_bytes
 
-FORMAT = "mem4nav-detector-1"
+FORMAT = "mem4nav-detector-2"
 HEADS = ("lidar", "camera", "fused")
 CITY_WEIGHTS = Path(__file__).with_name("weights") / "city.safetensors"
 
@@ -114,7 +114,17 @@ def _boxes(head: Candidates | None, number: int, config: ModelConfig) -> Boxes:
     boxes = make_boxes(**decode(code, config), label=label, score=best)
     inside = ((boxes.centre >= config.low_m) & (boxes.centre < config.high_m)).all(axis=1)
     order = np.argsort(-boxes.score, kind="stable")
-    return boxes.pick(order[inside[order]])
+    return merged(boxes.pick(order[inside[order]]), config.merged_m)
+
+
+def merged(boxes: Boxes, within_m: float) -> Boxes:
+    """Boxes, the best first, without those that stand nearer than ``within_m`` to a better one of their class."""
+    away = np.linalg.norm(boxes.centre[:, None, :2] - boxes.centre[None, :, :2], axis=2)
+    better = np.tril((away < within_m) & (boxes.label[:, None] == boxes.label[None]), -1)
+    kept = np.ones(len(boxes), bool)
+    for number in np.flatnonzero(better.any(axis=1)):
+        kept[number] = not (better[number] & kept).any()
+    return boxes.pick(np.flatnonzero(kept))
 
 
 def rescored(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from detection.attention import Attention, FeedForward, position_encoder
+from detection.attention import FeedForward, NearAttention, position_encoder
 from detection.batch import Batch
 from detection.camera_branch import CameraDecoder, MonoCandidates
 from detection.config import ModelConfig
@@ -23,6 +23,9 @@ from detection.lidar_branch import BevBackbone, LidarDecoder
 from detection.transfers import GeometricTransfer, SemanticTransfer, depth_raster
 from detection.view_transform import ViewTransform, straight
 from detection.voxels import PillarEncoder, PillarPoints, sort_into_pillars
+
+_NEAREST_M, _FARTHEST_M = 1.0, 30.0
+"""How far the narrowest and the widest head of the fusion look, before they learn it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,7 @@ class SparseFusion(nn.Module):
         heat = self.bev_heat(bev if self.looks is None else self.looks(bev, pillars, levels, batch))
         lidar, coarse = self.lidar_decoder(bev, heat.sigmoid(), batch.swept)
         heats = [self.image_heat(level).unflatten(0, batch.seen.shape) for level in levels]
-        mono = self.camera_decoder(levels, [h.sigmoid() for h in heats], batch) if levels else None
+        mono = self.camera_decoder(levels, [h.sigmoid() for h in heats], depth, batch) if levels else None
         camera = self._boxes(mono, batch) if mono is not None else None
         return Outputs(heat, coarse, heats, lidar, mono, camera, self.fusion(lidar, camera))
 
@@ -94,7 +97,8 @@ class Fusion(nn.Module):
         self.grid = config.bev_grid
         self.own = nn.ModuleList(nn.Sequential(nn.Linear(channels, channels), nn.LayerNorm(channels)) for _ in range(2))
         self.place = position_encoder(2, channels)
-        self.among = Attention(channels, config.heads, config.dropout)
+        widths = (_NEAREST_M / config.bev_cell_m, _FARTHEST_M / config.bev_cell_m)
+        self.among = NearAttention(channels, config.heads, config.dropout, widths)
         self.norm = nn.LayerNorm(channels)
         self.feed = FeedForward(channels, config.hidden, config.dropout)
         self.head = BoxHead(channels, len(config.classes))
@@ -107,7 +111,7 @@ class Fusion(nn.Module):
         height = torch.cat([part.code[..., 2:].detach() for part in parts], dim=1)
         valid = torch.cat([part.valid for part in parts], dim=1)
         here = self.place(where / where.new_tensor(self.grid))
-        query = self.norm(query + self.among(query + here, query + here, query, valid[:, None]))
+        query = self.norm(query + self.among(query + here, query, where, valid))
         query = self.feed(query)
         logits, code = self.head(query)
         # The sensor's own answer is the start, and the fused head says what to change.

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from detection.attention import FeedForward, Pyramid, make_pyramid
 from detection.batch import Batch
@@ -14,9 +15,12 @@ from detection.image_backbone import NEAREST_M, in_pictures
 from detection.layers import Residual, convolution
 from detection.voxels import Pillars
 
+USUAL_LOG_DEPTH = 2.5
+"""Of things in pictures: 12 m."""
 _DEPTH_CHANNELS = 16
 _CURRENT_S = 1e-3
 _HEIGHTS = 4
+_NOWHERE = -1.0e3
 
 
 class GeometricTransfer(nn.Module):
@@ -51,7 +55,8 @@ def depth_raster(batch: Batch, config: ModelConfig) -> Tensor | None:
 
 
 def sparse_depth(batch: Batch, size: tuple[int, int], stride: int) -> Tensor:
-    """(B * V, 2, H / stride, W / stride) logarithm of the nearest return's depth in each cell, and whether one is."""
+    """(B * V, 2, H / stride, W / stride): logarithm of the nearest return's depth in each cell, from the usual one on,
+    and whether there is one."""
     height, width = size[0] // stride, size[1] // stride
     samples, views = batch.seen.shape
     points = batch.points[batch.points[:, 4] < _CURRENT_S]
@@ -66,7 +71,28 @@ def sparse_depth(batch: Batch, size: tuple[int, int], stride: int) -> Tensor:
     near = points.new_full((samples * views * height * width,), far)
     near = near.scatter_reduce(0, cell[inside], depth[inside], "amin").view(samples * views, 1, height, width)
     hit = near < far
-    return torch.cat([torch.where(hit, near.log() - 2.5, 0.0), hit.float()], dim=1)
+    return torch.cat([torch.where(hit, near.log() - USUAL_LOG_DEPTH, 0.0), hit.float()], dim=1)
+
+
+def depth_at(raster: Tensor, view: Tensor, place: Tensor) -> Tensor:
+    """What ``sparse_depth`` has at places in pictures: in their cell, else the nearest of the cells round it.
+
+    Args:
+        raster: (B * V, 2, h, w). view: (B, Q) int64. place: (B, Q, 2) normalised (u, v).
+
+    Returns:
+        (B, Q, 2) logarithm of the depth, from the usual one on, and whether there is one.
+    """
+    depth, hit = raster[:, :1], raster[:, 1:]
+    around = -functional.max_pool2d(torch.where(hit > 0.0, -depth, _NOWHERE), 3, 1, 1)
+    found = torch.where(hit > 0.0, depth, around)
+    known = (found < -0.5 * _NOWHERE).to(raster)
+    filled = torch.cat([torch.where(known > 0.0, found, 0.0), known], dim=1)
+    height, width = raster.shape[-2:]
+    column = (place[..., 0] * width).long().clamp(0, width - 1)
+    row = (place[..., 1] * height).long().clamp(0, height - 1)
+    flat = filled.unflatten(0, (view.shape[0], -1)).permute(0, 1, 3, 4, 2).flatten(1, 3)
+    return flat.gather(1, ((view * height + row) * width + column)[..., None].expand(-1, -1, 2))
 
 
 class SemanticTransfer(nn.Module):

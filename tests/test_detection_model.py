@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from detection.attention import make_pyramid
+from detection.attention import NearAttention, make_pyramid
 from detection.batch import collate, prepared
 from detection.boxes import project, wrap_angle
 from detection.camera_branch import MonoCandidates, lifted
@@ -19,11 +19,12 @@ from detection.config import LossConfig, ModelConfig, paper_config
 from detection.dsvt import set_partition
 from detection.errors import CheckpointError, DetectionConfigError
 from detection.heads import CODE, decode, encode
-from detection.inference import Detector, boxes_of, rescored
+from detection.inference import Detector, boxes_of, merged, rescored
 from detection.losses import losses
 from detection.model import SparseFusion
-from detection.sample import Sample, View
+from detection.sample import Sample, View, make_boxes, no_boxes
 from detection.targets import bev_peaks, truth_of
+from detection.transfers import USUAL_LOG_DEPTH, depth_at, depth_raster
 from detection.voxels import sort_into_pillars
 from detection_worlds import CLASSES, TINY, camera, scene
 from slam.calibration import Camera
@@ -185,6 +186,55 @@ def test_soft_rescoring_lets_a_candidate_change_its_class_and_one_hot_does_not()
     hard = rescored(logits, seed, first, changed(rescoring="one_hot"))
     assert soft.argmax() == 1 and hard.argmax() == 0 and hard[0, 1] == 0.0
     assert np.isclose(soft[0, 1], 0.5 / (1.0 + np.exp(-2.0)))
+
+
+def test_of_two_answers_at_one_place_the_better_of_each_class_stays():
+    places = np.array([[5.0, 0.0, 1.0], [5.2, 0.0, 1.0], [5.2, 0.1, 1.0], [5.8, 0.0, 1.0]])
+    boxes = make_boxes(places, np.ones((4, 3)), np.zeros(4), [0, 0, 1, 0], score=[0.9, 0.8, 0.7, 0.6])
+    assert merged(boxes, 0.5).score.tolist() == pytest.approx([0.9, 0.7, 0.6])
+    # What is left out keeps nothing else out: the fourth is near the second alone.
+    assert merged(boxes, 0.7).score.tolist() == pytest.approx([0.9, 0.7, 0.6])
+    assert len(merged(boxes, 0.0)) == 4 and len(merged(no_boxes(), 0.5)) == 0
+
+
+def test_depth_at_a_place_is_that_of_its_cell_else_the_nearest_around():
+    raster = torch.zeros(2, 2, 4, 6)
+    for row, column, depth in ((1, 1, 0.5), (1, 3, -0.7), (2, 3, 0.2)):
+        raster[1, :, row, column] = torch.tensor([depth, 1.0])
+    place = (torch.tensor([[1, 1], [2, 2], [5, 0], [1, 1]]) + 0.5) / torch.tensor([6.0, 4.0])
+    found = depth_at(raster, torch.tensor([[1, 1, 1, 0]]), place[None])[0]
+    assert torch.allclose(found, torch.tensor([[0.5, 1.0], [-0.7, 1.0], [0.0, 0.0], [0.0, 0.0]]))
+
+
+def test_a_camera_candidate_without_a_change_stands_where_the_lidar_met_it():
+    config = changed()
+    sample = seen(8)
+    batch = collate([sample], config)
+    model = untrained(config)
+    depth = model.camera_decoder.head.parts[1][-1]
+    torch.nn.init.zeros_(depth.weight)
+    torch.nn.init.zeros_(depth.bias)
+    raster = depth_raster(batch, config)
+    mono = model(batch).mono
+    assert mono is not None and raster is not None
+    begun = depth_at(raster, mono.view, mono.seed)[0]
+    assert bool(begun[:, 1].any())
+    assert torch.allclose(mono.code[0, :, 2], begun[:, 0] + USUAL_LOG_DEPTH, atol=1e-5)
+
+
+def test_fusion_is_told_by_how_much_its_neighbours_differ_and_not_where_all_of_them_are():
+    torch.manual_seed(0)
+    near = NearAttention(8, 2, 0.0, (1.0, 4.0))
+    features, place = torch.randn(1, 5, 8), 2.0 * torch.randn(1, 5, 2)
+    shown = torch.ones(1, 5, dtype=torch.bool)
+    found = near(features, features, place, shown)
+    assert torch.allclose(near(features, features, place + 50.0, shown), found, atol=1e-4)
+    moved = place.clone()
+    moved[0, 4] += 0.5
+    assert not torch.allclose(near(features, features, moved, shown)[0, 0], found[0, 0], atol=1e-4)
+    moved[0, 4] += 500.0
+    gone = near(features, features, moved, shown)[:, :4]
+    assert torch.allclose(gone, near(features[:, :4], features[:, :4], place[:, :4], shown[:, :4]), atol=1e-5)
 
 
 def test_a_stored_detector_answers_as_before(tmp_path):
