@@ -16,8 +16,8 @@ _HIDDEN = -1.0e4
 """Added to what may not be looked at; finite, so that a row that may look at nothing stays finite too."""
 
 
-class Attention(nn.Module):
-    """Multi-head attention with an additive mask."""
+class _Heads(nn.Module):
+    """What attentions of several heads share: projections into them and out of them."""
 
     def __init__(self, channels: int, heads: int, dropout: float = 0.0) -> None:
         super().__init__()
@@ -25,17 +25,25 @@ class Attention(nn.Module):
         self.query, self.key = nn.Linear(channels, channels), nn.Linear(channels, channels)
         self.value, self.out = nn.Linear(channels, channels), nn.Linear(channels, channels)
 
+    def split(self, query: Tensor, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Each (B, N, C), projected, as (B, heads, N, C / heads)."""
+        q, k, v = self.query(query), self.key(key), self.value(value)
+        return _split(q, self.heads), _split(k, self.heads), _split(v, self.heads)
+
+
+class Attention(_Heads):
+    """Multi-head attention with an additive mask."""
+
     def forward(self, query: Tensor, key: Tensor, value: Tensor, shown: Tensor | None = None) -> Tensor:
         """(B, Q, C) of queries (B, Q, C), keys and values (B, N, C); ``shown`` (B, Q or 1, N) bool."""
-        projected = (self.query(query), self.key(key), self.value(value))
-        q, k, v = (_split(x, self.heads) for x in projected)
+        q, k, v = self.split(query, key, value)
         mask = None if shown is None else torch.where(shown, 0.0, _HIDDEN)[:, None].to(q.dtype)
         dropout = self.dropout if self.training else 0.0
         mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
         return self.out(_joined(mixed))
 
 
-class NearAttention(nn.Module):
+class NearAttention(_Heads):
     """Attention among things that stand somewhere: the far count less, and where the seen ones stand is told.
 
     Each head adds -d^2 / (2 w^2) to its logits, w its own; how far off what it looks at stands on average, in units of
@@ -44,17 +52,13 @@ class NearAttention(nn.Module):
     """
 
     def __init__(self, channels: int, heads: int, dropout: float, widths: tuple[float, float]) -> None:
-        super().__init__()
-        self.heads, self.dropout = heads, dropout
-        self.query, self.key = nn.Linear(channels, channels), nn.Linear(channels, channels)
-        self.value, self.out = nn.Linear(channels, channels), nn.Linear(channels, channels)
+        super().__init__(channels, heads, dropout)
         self.log_width = nn.Parameter(torch.linspace(math.log(widths[0]), math.log(widths[1]), heads))
         self.away = nn.Linear(2 * heads, channels)
 
     def forward(self, query: Tensor, value: Tensor, place: Tensor, shown: Tensor) -> Tensor:
         """(B, Q, C) of queries and values (B, Q, C) at places (B, Q, 2); ``shown`` (B, Q) bool."""
-        projected = (self.query(query), self.key(query), self.value(value))
-        q, k, v = (_split(x, self.heads) for x in projected)
+        q, k, v = self.split(query, query, value)
         width = self.log_width.exp()[:, None, None]
         apart = place[:, None] - place[:, :, None]
         near = -0.5 * apart.square().sum(dim=-1)[:, None] / width**2

@@ -60,6 +60,19 @@ def iou_3d(first: Boxes, second: Boxes) -> NDArray[np.float64]:
     return shared / np.maximum(volume - shared, _EPS)
 
 
+def first_of_each(same: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """(N,) which of things, the best first, stay: those that are not the same thing as a better one that stays.
+
+    Args:
+        same: (N, N), of each with each; what stands on and above the diagonal is not looked at.
+    """
+    better = np.tril(same, -1)
+    stays = np.ones(len(same), bool)
+    for number in np.flatnonzero(better.any(axis=1)):
+        stays[number] = not (better[number] & stays).any()
+    return stays
+
+
 def moved(boxes: Boxes, T: NDArray[np.float64]) -> Boxes:
     """Boxes in another frame: ``T`` (4, 4) maps points of theirs into it; of its rotation, yaw turns with x's image."""
     ahead = np.stack([np.cos(boxes.yaw), np.sin(boxes.yaw), np.zeros(len(boxes))], axis=1) @ T[:3, :3].T

@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from detection.batch import collate
+from detection.boxes import first_of_each
 from detection.calibration import ScoreCalibration
 from detection.config import ModelConfig
 from detection.description import Description
@@ -120,11 +121,7 @@ def _boxes(head: Candidates | None, number: int, config: ModelConfig) -> Boxes:
 def merged(boxes: Boxes, within_m: float) -> Boxes:
     """Boxes, the best first, without those that stand nearer than ``within_m`` to a better one of their class."""
     away = np.linalg.norm(boxes.centre[:, None, :2] - boxes.centre[None, :, :2], axis=2)
-    better = np.tril((away < within_m) & (boxes.label[:, None] == boxes.label[None]), -1)
-    kept = np.ones(len(boxes), bool)
-    for number in np.flatnonzero(better.any(axis=1)):
-        kept[number] = not (better[number] & kept).any()
-    return boxes.pick(np.flatnonzero(kept))
+    return boxes.pick(first_of_each((away < within_m) & (boxes.label[:, None] == boxes.label)))
 
 
 def rescored(

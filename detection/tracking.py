@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 
-from detection.boxes import moved, wrap_angle
+from detection.boxes import first_of_each, moved, wrap_angle
 from detection.config import CITY_CLASSES
 from detection.errors import DetectionConfigError, DetectionError
 from detection.evaluation.rules import STATIC_CLASSES
@@ -205,10 +205,7 @@ class Tracker:
         half = np.maximum(reach[:, None], self._half_extent(boxes.label, boxes.size[:, :2]))
         away = _gates(boxes.centre[:, :2], boxes.yaw, half, boxes.centre[:, :2]).T
         same = (away < 1.0) & (kind[:, None] == kind[None])
-        keep = np.ones(len(boxes), bool)
-        for number in range(len(boxes)):
-            keep[number] = not (same[number, :number] & keep[:number]).any()
-        return boxes.pick(keep)
+        return boxes.pick(first_of_each(same))
 
     def _assign(self, tracks: Sequence[_Track], seen: Boxes, free: NDArray[np.bool_], stamp_ns: int) -> None:
         """The assignment of least total distance, in gates; to stay alone costs one gate."""

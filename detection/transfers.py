@@ -85,9 +85,8 @@ def depth_at(raster: Tensor, view: Tensor, place: Tensor) -> Tensor:
     """
     depth, hit = raster[:, :1], raster[:, 1:]
     around = -functional.max_pool2d(torch.where(hit > 0.0, -depth, _NOWHERE), 3, 1, 1)
-    found = torch.where(hit > 0.0, depth, around)
-    known = (found < -0.5 * _NOWHERE).to(raster)
-    filled = torch.cat([torch.where(known > 0.0, found, 0.0), known], dim=1)
+    known = functional.max_pool2d(hit, 3, 1, 1)
+    filled = torch.cat([torch.where(hit > 0.0, depth, torch.where(known > 0.0, around, 0.0)), known], dim=1)
     height, width = raster.shape[-2:]
     column = (place[..., 0] * width).long().clamp(0, width - 1)
     row = (place[..., 1] * height).long().clamp(0, height - 1)
