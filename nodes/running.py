@@ -19,6 +19,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from mem4nav.bringup.supervisor import REFUSED, STAND_BY
+from nodes.shared_memory import free_memory_of_the_dead
 from nodes.standing_by import stood_by
 from nodes.stopping import Ending, end_on_signals
 
@@ -48,6 +49,7 @@ def run(
     """
     faulthandler.enable()  # a crash, or SIGABRT to a node that hangs, tells where
     end_on_signals()
+    free_memory_of_the_dead()
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     met = stood_by(make_ready) if STAND_BY in (sys.argv if args is None else args) else None
     try:

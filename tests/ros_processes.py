@@ -27,6 +27,8 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_srvs.srv import Trigger
 
+from nodes.shared_memory import free_memory_of_the_dead
+
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 90.0
 """Kernels may have to be compiled before a node is ready."""
@@ -117,6 +119,7 @@ class Company:
             one.process.wait()
         self.node.destroy_node()
         self._context.try_shutdown()
+        free_memory_of_the_dead()
 
     def start(self, name: str, remap: Mapping[str, str] | None = None, **parameters: Any) -> RunningNode:
         """A node of ``nodes/`` with these parameters."""

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +70,23 @@ def test_a_process_that_stands_by_becomes_the_node_once_it_is_told(spare):
 def test_a_process_that_stands_by_ends_without_having_been_the_node(spare, end):
     spare.send_signal(signal.SIGTERM) if end == "a signal" else spare.stdin.close()
     assert spare.wait(PATIENCE_S) == 0 and "spun" not in spare.stdout.read()
+
+
+def test_a_node_that_starts_frees_the_memory_of_one_that_was_killed(spare):
+    def segments():
+        maps = Path(f"/proc/{spare.pid}/maps").read_text()
+        return set(re.findall(r"/dev/shm/fastrtps_[0-9a-f]{16}\b", maps))
+
+    left = segments()
+    time.sleep(1.1)  # a segment younger than a second may be one that is being made
+    spare.kill()
+    spare.wait()
+    assert left and all(Path(one).exists() for one in left)
+    script = NODE.format(callback="1 / 0", work="stopped.wait()")
+    subprocess.run(
+        [sys.executable, "-c", script], env=environment(), cwd=ROOT, stderr=subprocess.DEVNULL, timeout=PATIENCE_S
+    )
+    assert not any(Path(one).exists() for one in left)
 
 
 @pytest.mark.parametrize("options", [[], ["--stand-by"]])
