@@ -134,7 +134,7 @@ def _run(path: Path, kind: str, variant: str) -> Run:
 
     def watch(_: ScanResult) -> None:
         if visual.mapper is not None:
-            windows.append((visual.mapper.window.size, visual.mapper.window.nbytes))
+            windows.append((visual.mapper.window.shown, visual.mapper.window.nbytes))
 
     began = time.perf_counter()
     results = driven(recording, odometry, scans=CITY_SCANS if kind == CITY else None, on_result=watch)

@@ -76,7 +76,7 @@ class Watch:
             earlier_m = earlier_in_view(np.array(self.poses), mapper.config.reach_m)
             self.samples.append(
                 Sample(
-                    self.way_m, earlier_m, mapper.window.size, mapper.window.nbytes * 1e-6, len(mapper.map),
+                    self.way_m, earlier_m, mapper.window.shown, mapper.window.nbytes * 1e-6, len(mapper.map),
                     mapper.map.nbytes * 1e-6, len(self.odometry.map), resident_mb(),
                 )
             )  # fmt: skip
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def _window(report: Report, samples: list[Sample]) -> None:
-    """Over new ground its size is that of the pictures; a street mapped before is seen whole, as far as it reaches."""
+    """Over new ground its size is that of the pictures; a street mapped before is seen as far as it reaches."""
     new = [sample if sample.earlier_m < LEAST_EARLIER_M else None for sample in samples]
     for what, chosen in (("the window", samples), ("the window over new ground", new)):
         half = len(chosen) // 2
@@ -122,7 +122,8 @@ def _window(report: Report, samples: list[Sample]) -> None:
         )  # fmt: skip
     report.note(
         "Over new ground the window holds what the pictures have shown. Where the loop closes, a street mapped before "
-        "comes into view in full detail as far as the map reaches, and nothing hides another."
+        "comes into view as far as the map reaches, and nothing hides another; of cells that look smaller than "
+        f"{MappingConfig().detail_px:g} px each counts as one, as it is shown."
     )
 
 

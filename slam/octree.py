@@ -29,9 +29,9 @@ NORMAL, CENTRE, TANGENT, BITANGENT, VARIANCE, TILT1, TILT2, REACH2 = 0, 3, 6, 9,
 """Columns of ``planes``: unit normal, centre (odom, m), unit in-plane axes, variance of the centre along the normal
 (m^2), variance of the tilt about each in-plane axis (rad^2), squared gate on in-plane distance (m^2)."""
 
-FIRST, BELOW, FRESH = 0, 1, 2
-"""Columns of ``gaussians``: the first of the node's Gaussians or -1, how many its subtree holds, and whether the one
-that stands for them at a distance is up to date. See ``slam.gaussian_map``, which alone fills them."""
+FIRST, BELOW = 0, 1
+"""Columns of ``gaussians``: the first of the node's Gaussians or -1, and how many its subtree holds. See
+``slam.gaussian_map``, which alone fills them."""
 
 USED, FREE, ROOTS, CURSOR, ORPHANS, NEWEST = 0, 1, 2, 3, 4, 5
 """Columns of ``counters``: nodes ever taken, released ones, root voxels, where the sweep stands, lists of Gaussians
@@ -48,7 +48,7 @@ class Arrays(NamedTuple):
     moments: NDArray[np.float64]  # (C, 10): n, sum x y z, sum xx xy xz yy yz zz, about the root voxel's centre
     planes: NDArray[np.float64]  # (C, 16)
     free: NDArray[np.int32]  # (C,) stack of released nodes
-    gaussians: NDArray[np.int32]  # (C, 3)
+    gaussians: NDArray[np.int32]  # (C, 2)
     orphans: NDArray[np.int32]  # (C,) stack of first Gaussians, one for each node that was released with some
     counters: NDArray[np.int64]  # (6,)
 
@@ -213,7 +213,7 @@ def _release(a, node):
     if a.gaussians[node, FIRST] >= 0:
         a.orphans[a.counters[ORPHANS]] = a.gaussians[node, FIRST]
         a.counters[ORPHANS] += 1
-    a.gaussians[node, FIRST], a.gaussians[node, BELOW], a.gaussians[node, FRESH] = -1, 0, 0
+    a.gaussians[node, FIRST], a.gaussians[node, BELOW] = -1, 0
     a.free[a.counters[FREE]] = node
     a.counters[FREE] += 1
 
@@ -319,7 +319,7 @@ class PlaneMap:
             moments=np.zeros((capacity, 10)),
             planes=np.zeros((capacity, 16)),
             free=np.zeros(capacity, np.int32),
-            gaussians=np.zeros((capacity, 3), np.int32),
+            gaussians=np.zeros((capacity, 2), np.int32),
             orphans=np.zeros(capacity, np.int32),
             counters=np.zeros(6, np.int64),
         )
@@ -360,7 +360,7 @@ class PlaneMap:
     def restore(self, tensors: dict[str, NDArray]) -> None:
         """Take over the nodes and root voxels that another map stored, without Gaussians; see ``slam.map_store``."""
         a = self.arrays
-        a.gaussians[:] = (-1, 0, 0)
+        a.gaussians[:] = (-1, 0)
         for name in ("children", "meta", "moments", "planes", "free"):
             getattr(a, name)[: len(tensors[name])] = tensors[name]
         _rehash(tensors["keys"], tensors["slots"], a.keys, a.slots)

@@ -91,8 +91,7 @@ def assert_sound(gaussian_map: GaussianMap) -> None:
     assert all(taken[cell] == 1 for cell in cells_of(gaussian_map))
     assert {node: n for node, n in enumerate(a.gaussians[:, BELOW]) if n} == {n: c for n, c in below.items() if c}
     assert sorted(_hanging(gaussian_map)) == rows.tolist()
-    coarsest = gaussian_map.config.min_level
-    assert gaussian_map._storage.cells.counters[0] == len([cell for cell in taken if cell[0] >= coarsest])
+    assert gaussian_map._storage.cells.counters[0] == len(taken)
     assert gaussian_map._storage.rows.counters[TAKEN] <= gaussian_map.capacity
     assert len(gaussian_map) == len(rows) == (gaussian_map.levels != DEAD).sum() == (gaussian_map.births >= 0).sum()
 

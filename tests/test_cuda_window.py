@@ -169,6 +169,22 @@ def test_a_window_that_outgrows_its_room_keeps_what_was_fitted(device):
     assert_same(ours.gaussians, theirs.gaussians)
 
 
+@on_each_device
+def test_what_stands_for_far_parts_is_shown_and_left_alone_as_on_the_cpu(device):
+    ours, theirs = windows(device())
+    far = looking(0.0)
+    far.T_camera_world[2, 3] = 6.0
+    for window in (ours, theirs):
+        window.move_to([far], 100.0, 0.9)
+        for _ in range(3):
+            fitted(window, far)
+            window.paint(shown := window.render(far), 0.1 - shown.colour)
+    assert 0 < ours.size < ours.shown == theirs.shown and len(ours.centres(ours.render(far))) == ours.size
+    assert np.allclose(ours.render(far).colour, theirs.render(far).colour, atol=1e-3)
+    assert_same(ours.shown_gaussians, theirs.shown_gaussians)
+    assert_same(ours.map.gaussians(), theirs.map.gaussians())
+
+
 def test_one_switch_picks_the_window():
     assert isinstance(fitting_window(map_of(1), "cpu"), CpuWindow)
     assert isinstance(fitting_window(map_of(1), "auto"), CpuWindow if missing() else CudaWindow)

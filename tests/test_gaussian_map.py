@@ -7,6 +7,7 @@ import pytest
 
 from gaussian_worlds import LEVELS, assert_sound, cells_of, empty_map, looking, planes, same, some, sorted_by_mean
 from slam.errors import ConfigError, MapError
+from slam.gaussian_map import cells
 from slam.gaussian_map.map_config import GaussianMapConfig
 from slam.gaussian_map.store import GaussianMap
 from slam.octree import SPLIT, STATE, PlaneMap
@@ -241,6 +242,48 @@ def test_far_away_one_stands_for_all_of_a_node_and_near_each_for_itself():
     covered = [(g.opacities() * np.exp(2 * np.sort(g.log_scales)[:, 1:].mean(axis=1))).sum() for g in
                (everything, some_for_all)]  # fmt: skip
     assert np.isclose(covered[0], covered[1], rtol=0.1)
+
+
+def represented(gaussian_map, names):
+    """Rows, one by one, of what ``visible`` names."""
+    table, stands = gaussian_map._storage.cells, -1 - names[names < 0]
+    inside = np.empty((2, -int(table.values[stands].sum())), np.int64)
+    cells.rows_inside(table, table.keys[stands], *inside)
+    return np.concatenate([names[names >= 0], inside[0]])
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_whatever_the_detail_each_is_shown_once_by_itself_or_by_what_stands_for_it(settled):
+    gaussian_map = empty_map()
+    points = scattered(3000)
+    gaussian_map.add(some(points, sigma=(0.02, 0.02, 0.01)), np.random.default_rng(0).integers(2, 6, 3000), 0)
+    if settled:  # octree nodes that have split, leaves of all depths
+        gaussian_map.plane_map.insert(points.astype(np.float32), np.eye(3), np.zeros(3), 1)
+    numbers = []
+    for detail_px in (0.0, 2.0, 5.0, 10.0):
+        names = gaussian_map.visible([looking((-30.0, 0.0, 0.0))], 1000.0, detail_px)
+        rows = represented(gaussian_map, names)
+        assert len(rows) == len(set(rows.tolist()))
+        numbers.append((len(names), len(rows)))
+    shown, stood_for = np.array(numbers).T
+    assert (np.diff(shown) < 0).all() and shown[-1] < 0.1 * shown[0]
+    assert (np.diff(stood_for) >= 0).all() and stood_for[0] > 1000  # a cell at the edge of the picture is shown whole
+
+
+def test_what_stands_for_cells_that_are_no_more_makes_room():
+    gaussian_map, views = empty_map(), [looking((-30.0, 0.0, 0.0))]
+    sizes = []
+    for turn in range(12):
+        rows = gaussian_map.add(some(scattered(500, turn % 3)), full(500, 5), turn)
+        names = gaussian_map.visible(views, 1000.0, 10.0)
+        shown = gaussian_map.take(names)
+        anew = empty_map()
+        anew.restore(gaussian_map.tensors())
+        again = anew.visible(views, 1000.0, 10.0)
+        assert same(sorted_by_mean(anew.take(again)), sorted_by_mean(shown))
+        gaussian_map.remove(rows)
+        sizes.append(gaussian_map._stand_ins.nbytes)
+    assert (names < 0).sum() > 20 and max(sizes[3:]) == max(sizes[:3])
 
 
 def test_what_stands_for_a_node_follows_changes_below_it():

@@ -156,3 +156,32 @@ def test_a_window_grows_with_what_it_holds_and_keeps_it():
     size = window.nbytes
     window.move_to([], 1.0)
     assert window.size == 0 and window.nbytes == size
+
+
+def test_far_parts_are_shown_by_stand_ins_which_are_neither_fitted_nor_given_back():
+    window, seen = Window(walled()), [looking((-40.0, 0.0, 0.0))]
+    moved = window.move_to(seen, 100.0, 4.0)
+    found = window.map.visible(seen, 100.0, 4.0)
+    assert window.rows.tolist() == found[found >= 0].tolist() and window.shown == len(found) > window.size > 0
+    assert moved.slots.tolist() == list(range(window.shown)) and moved.added == window.size
+    assert same(window.shown_gaussians.take(slice(window.size, None)), window.map.take(found[found < 0]))
+    before = window.map.gaussians()
+    window.shown_gaussians.logits[window.size :] = 9.0
+    assert same(window.map.gaussians(), before)
+    window.move_to(along(0.0), 6.0, 1.0)
+    assert window.shown == window.size and set(window.rows) == set(window.map.visible(along(0.0), 6.0))
+
+
+def test_what_was_fitted_before_it_was_left_behind_is_what_then_stands_for_it():
+    window = Window(walled())
+    far = [looking((-40.0, 0.0, 0.0))]
+    window.move_to(far, 100.0, 4.0)
+    window.move_to([looking()], 100.0, 4.0)
+    window.gaussians.harmonics[:] = 0.7
+    window.move_to(far, 100.0, 4.0)
+    stand_ins = window.shown_gaussians.take(slice(window.size, None))
+    anew = empty_map()
+    anew.restore(window.map.tensors())
+    found = anew.visible(far, 100.0, 4.0)
+    assert stand_ins.size > 50 and np.isclose(stand_ins.harmonics, 0.7, atol=1e-4).any()
+    assert same(sorted_by_mean(stand_ins), sorted_by_mean(anew.take(found[found < 0])))

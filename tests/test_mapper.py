@@ -23,6 +23,7 @@ from slam.gaussian_map.store import GaussianMap
 from slam.octree import PlaneMap
 from slam.odometry_config import MapConfig
 from slam.splatting.gaussians import Gaussians, concatenated
+from slam.splatting.rendering import render
 from slam.splatting.view import View
 
 OPTICAL = np.array([[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0], [0.0, -1.0, 0.0]])
@@ -271,18 +272,34 @@ def test_the_window_changes_nothing_but_what_is_kept_at_hand():
         np.testing.assert_allclose(a, b, atol=1e-4)
 
 
-def test_a_mapped_street_that_is_come_upon_again_fills_the_window_to_its_limit_with_what_is_near():
+def mapped_street(**settings):
+    """A mapper on a street that was mapped before, where it begins, and what of it may be seen from there."""
     rng, street = np.random.default_rng(0), GaussianMap(PlaneMap(MapConfig()))
     walls = np.column_stack([rng.uniform(2, 100, 4000), rng.choice([-5.0, 5.0], 4000), rng.uniform(-1, 3, 4000)])
     street.add(some(walls, sigma=(0.1, 0.1, 0.01)), np.full(4000, 4), 0)
-    chosen = Mapper({"front": CAMERA}, street, MappingConfig(scale=1.0, backend="cpu", most_in_window=1500))
+    chosen = Mapper({"front": CAMERA}, street, MappingConfig(scale=1.0, backend="cpu", **settings))
     view = View.of(CAMERA, pose())
-    seen = street.visible([view], chosen.config.reach_m)
+    return chosen, view, street.visible([view], chosen.config.reach_m)
+
+
+def test_a_mapped_street_that_is_come_upon_again_fills_the_window_to_its_limit_with_what_is_near():
+    chosen, view, seen = mapped_street(most_in_window=1500, detail_px=0.0)
     chosen.render(view)
     assert 500 < chosen.window.size <= 1500 < len(seen)
-    left_out = street.take(np.setdiff1d(seen, chosen.window.rows)).means
+    left_out = chosen.map.take(np.setdiff1d(seen, chosen.window.rows)).means
     kept_to_m = np.linalg.norm(chosen.window.gaussians.means, axis=1).max()
     assert kept_to_m < np.linalg.norm(left_out, axis=1).min() + 1.0
+
+
+def test_of_a_mapped_street_that_is_come_upon_again_far_parts_are_shown_by_few():
+    chosen, view, seen = mapped_street()
+    shown = chosen.render(view)
+    whole = render(chosen.map.take(seen), view)
+    window = chosen.window
+    assert 200 < window.size < window.shown < 0.6 * len(seen)
+    stood_for = chosen.map.take(np.setdiff1d(seen, window.rows)).means
+    assert np.linalg.norm(stood_for, axis=1).min() > 20.0
+    assert np.abs(shown.colour - whole.colour).mean() < 0.1 * np.abs(whole.colour).mean()
 
 
 def test_before_the_first_keyframe_a_held_out_picture_is_taken_as_it_is():

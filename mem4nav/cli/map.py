@@ -75,8 +75,8 @@ class Render:
     """Pinhole camera, pixel centres counted in whole numbers."""
     reach: float = 200.0
     """How far to look, metres."""
-    detail: float = 1.5
-    """Parts of the octree that look smaller than so many pixels are shown by one Gaussian; 0 shows all."""
+    detail: float = 1.0
+    """Cells of the map that look smaller than so many pixels are shown by one Gaussian each; 0 shows all."""
     quiet: bool = False
     """Say nothing but errors."""
 

@@ -6,8 +6,9 @@ A key is the Morton key of the cell's centre, counted in half sides of the fines
 multiple of 2^(finest - L) of these on every axis, so that the trailing zeros tell the level and no two cells of
 different levels share a key. Bits above them are the way through the octree, from the root voxel down.
 
-A taken cell holds its Gaussian's row; every coarser cell around it holds how many lie below. A cell is free when it has
-no entry and no coarser one holds a row: no Gaussian lies inside another's cell.
+A taken cell holds its Gaussian's row; every coarser cell around it, up to the root voxel, holds how many lie below, and
+whether one was made to stand for them. A cell is free when it has no entry and no coarser one holds a row: no Gaussian
+lies inside another's cell.
 """
 
 from __future__ import annotations
@@ -25,17 +26,23 @@ NOWHERE = 0xFFFF_FFFF_FFFF_FFFF
 """The key of what lies beyond the range of keys, or is not finite."""
 
 
+DEEPEST = 32
+"""There are fewer levels."""
+
+
 class Cells(NamedTuple):
     """The hash table; H is a power of two."""
 
     keys: NDArray[np.uint64]  # (H,)
     values: NDArray[np.int32]  # (H,) 0: empty; row + 1: taken; -n: n Gaussians in finer cells inside
+    stood: NDArray[np.int32]  # (H,) number + 1 of the stand-in for all inside, negative: it is out of date; 0: none
     counters: NDArray[np.int64]  # (1,) number of entries
 
 
 def empty(capacity: int) -> Cells:
     """A table of so many slots, a power of two."""
-    return Cells(np.zeros(capacity, np.uint64), np.zeros(capacity, np.int32), np.zeros(1, np.int64))
+    numbers = (np.zeros(capacity, np.int32) for _ in range(2))
+    return Cells(np.zeros(capacity, np.uint64), *numbers, np.zeros(1, np.int64))
 
 
 @njit(cache=True)
@@ -186,30 +193,32 @@ def parents(keys, out):
 
 
 @njit(cache=True)
-def occupy(cells, key, row, coarser):
-    """Enter a row in a free cell."""
+def occupy(cells, key, row, level):
+    """Enter a row in a free cell of this level."""
     h = probe(cells, key)
     cells.keys[h], cells.values[h] = key, row + 1
     cells.counters[0] += 1
-    for _ in range(coarser):
+    for _ in range(level):
         key = parent(key)
         h = probe(cells, key)
         if cells.values[h] == 0:
             cells.keys[h] = key
             cells.counters[0] += 1
         cells.values[h] -= 1
+        cells.stood[h] = -abs(cells.stood[h])
 
 
 @njit(cache=True)
-def vacate(cells, key, coarser):
-    """Free a taken cell."""
+def vacate(cells, key, level):
+    """Free a taken cell of this level."""
     h = probe(cells, key)
     cells.values[h] = 0
     _close_gap(cells, h)
-    for _ in range(coarser):
+    for _ in range(level):
         key = parent(key)
         h = probe(cells, key)
         cells.values[h] += 1
+        cells.stood[h] = -abs(cells.stood[h])
         if cells.values[h] == 0:
             _close_gap(cells, h)
 
@@ -219,12 +228,13 @@ def _close_gap(cells, gap):
     """Backward-shift deletion: later entries of the probe chain move up, so that no tombstones remain."""
     mask = len(cells.keys) - 1
     cells.counters[0] -= 1
+    cells.stood[gap] = 0
     j = (gap + 1) & mask
     while cells.values[j] != 0:
         home = np.int64(morton.mix(cells.keys[j]) & uint64(mask))
         if ((j - home) & mask) >= ((j - gap) & mask):
-            cells.keys[gap], cells.values[gap] = cells.keys[j], cells.values[j]
-            cells.values[j] = 0
+            cells.keys[gap], cells.values[gap], cells.stood[gap] = cells.keys[j], cells.values[j], cells.stood[j]
+            cells.values[j], cells.stood[j] = 0, 0
             gap = j
         j = (j + 1) & mask
 
@@ -235,5 +245,45 @@ def rehash(old, cells):
     for i in range(len(old.keys)):
         if old.values[i] != 0:
             h = probe(cells, old.keys[i])
-            cells.keys[h], cells.values[h] = old.keys[i], old.values[i]
+            cells.keys[h], cells.values[h], cells.stood[h] = old.keys[i], old.values[i], old.stood[i]
     cells.counters[0] = old.counters[0]
+
+
+@njit(cache=True)
+def outdate(cells, keys, finest):
+    """What stands for Gaussians with these cells is out of date; cells that are not there do no harm."""
+    for i in range(len(keys)):
+        key = keys[i]
+        for _ in range(finest - height_of(key)):
+            key = parent(key)
+            h = probe(cells, key)
+            cells.stood[h] = -abs(cells.stood[h])
+
+
+@njit(cache=True)
+def rows_inside(cells, keys, rows, groups):
+    """All rows in finer cells inside each of these, and which one's they are."""
+    waiting = np.empty(8 * DEEPEST, np.uint64)
+    n = 0
+    for i in range(len(keys)):
+        waiting[0], top = keys[i], 1
+        while top > 0:
+            top -= 1
+            key = waiting[top]
+            for octant in range(8):
+                finer = child(key, octant)
+                value = cells.values[probe(cells, finer)]
+                if value > 0:
+                    rows[n], groups[n] = value - 1, i
+                    n += 1
+                elif value < 0:
+                    waiting[top] = finer
+                    top += 1
+
+
+@njit(cache=True)
+def standing(cells, keys, out):
+    """Slots (N,) of the cells for which the stand-ins 0 to N - 1 were made, by their keys; -1 where that is no more."""
+    for i in range(len(keys)):
+        h = probe(cells, keys[i])
+        out[i] = h if cells.values[h] < 0 and abs(cells.stood[h]) == i + 1 else -1

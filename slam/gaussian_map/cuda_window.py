@@ -65,6 +65,12 @@ class CudaWindow(Window):
         return super().gaussians
 
     @property
+    def shown_gaussians(self) -> Gaussians:
+        """See ``Window``."""
+        self._download()
+        return super().shown_gaussians
+
+    @property
     def moments(self) -> tuple[Gaussians, Gaussians]:
         """See ``Window``."""
         self._expose()
@@ -76,10 +82,10 @@ class CudaWindow(Window):
         self._expose()
         return super().steps
 
-    def move_to(self, views: Sequence[View] | None, reach_m: float = np.inf) -> Moved:
+    def move_to(self, views: Sequence[View] | None, reach_m: float = np.inf, detail_px: float = 0.0) -> Moved:
         """See ``Window``."""
         self._download()
-        moved = super().move_to(views, reach_m)
+        moved = super().move_to(views, reach_m, detail_px)
         self._upload(moved.slots)
         return moved
 
@@ -89,9 +95,10 @@ class CudaWindow(Window):
         super().write_back(rows)
 
     def render(self, view: View, background: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> DeviceRendering:
-        """What the window's Gaussians show."""
+        """What the window's Gaussians and stand-ins show."""
         self._take_over()
-        return self._rasteriser.render(self._held()[0], view, background)
+        self._make_device_room()
+        return self._rasteriser.render(self._parts[0].take(slice(self.shown)), view, background)
 
     def fit(
         self,
@@ -102,11 +109,12 @@ class CudaWindow(Window):
         d_alpha: NDArray[np.floating] | None = None,
         d_normal: NDArray[np.floating] | None = None,
     ) -> Gradients:
-        """One step of Adam against a loss on ``rendering``; of the gradients those by the parameters stay there."""
+        """See ``CpuWindow``; of the gradients those by the parameters stay on the device."""
         self._take_over()
         found = self._rasteriser.gradients_on_device(rendering, d_colour, d_depth, d_alpha, d_normal)
+        found = found.of_first(self.size)
         values, *moments = self._held()
-        seen, steps = rendering.weights > 0.0, self._counts[: self.size]
+        seen, steps = rendering.weights[: self.size] > 0.0, self._counts[: self.size]
         step(self._device, values, found.gaussians, (moments[0], moments[1]), steps, seen, rates)
         self._fitted = True
         return replace(found, screen=self._device.to_host(found.screen))
@@ -114,8 +122,8 @@ class CudaWindow(Window):
     def paint(self, rendering: DeviceRendering, off: NDArray[np.floating]) -> None:
         """See ``CpuWindow``."""
         self._take_over()
-        slope = self._rasteriser.gradients_on_device(rendering, off).gaussians.harmonics
-        repaint(self._held()[0].harmonics, slope, rendering.weights)
+        slope = self._rasteriser.gradients_on_device(rendering, off).of_first(self.size).gaussians.harmonics
+        repaint(self._held()[0].harmonics, slope, rendering.weights[: self.size])
         self._fitted = True
 
     def bound(self, largest: NDArray[np.float32]) -> None:
@@ -126,7 +134,7 @@ class CudaWindow(Window):
 
     def centres(self, rendering: DeviceRendering) -> NDArray[np.float32]:
         """See ``CpuWindow``; what is not seen may have any centre."""
-        return self._device.to_host(rendering.splats.table[:, [X, Y]])
+        return self._device.to_host(rendering.splats.table[: self.size, [X, Y]])
 
     def _expose(self) -> None:
         self._download()
@@ -165,10 +173,10 @@ class CudaWindow(Window):
         return [part.take(slice(self.size)) for part in self._parts]
 
     def _make_device_room(self) -> None:
-        if self.size <= self._room and self._parts:
+        if self.shown <= self._room and self._parts:
             return
         xp, before, counts = self._device.xp, self._parts, self._counts
-        self._room = max(1024, self.size, 2 * self._room)
+        self._room = max(1024, self.shown, 2 * self._room)
         self._parts = [
             Gaussians(*(xp.zeros((self._room, *array.shape[1:]), np.float32) for array in part))
             for part in self._buffers

@@ -23,8 +23,8 @@ class CpuWindow(Window):
     """A window that can be rendered and fitted."""
 
     def render(self, view: View, background: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Rendering:
-        """What the window's Gaussians show."""
-        return render(self.gaussians, view, background)
+        """What the window's Gaussians and stand-ins show."""
+        return render(self.shown_gaussians, view, background)
 
     def fit(
         self,
@@ -35,26 +35,30 @@ class CpuWindow(Window):
         d_alpha: NDArray[np.floating] | None = None,
         d_normal: NDArray[np.floating] | None = None,
     ) -> Gradients:
-        """One step of Adam against a loss on ``rendering``, see ``slam.splatting.rendering.gradients``."""
-        found = gradients(rendering, d_colour, d_depth, d_alpha, d_normal)
+        """One step of Adam against a loss on ``rendering``, see ``slam.splatting.rendering.gradients``.
+
+        Returns:
+            Of the Gaussians' gradients those of the window's own.
+        """
+        found = gradients(rendering, d_colour, d_depth, d_alpha, d_normal).of_first(self.size)
         if self.size:
-            adam.step(self.gaussians, found.gaussians, self.moments, self.steps, rendering.seen, rates)
+            adam.step(self.gaussians, found.gaussians, self.moments, self.steps, rendering.seen[: self.size], rates)
         return found
 
     def paint(self, rendering: Rendering, off: NDArray[np.floating]) -> None:
         """Move base colours by the mean of ``off`` (H, W, 3), picture less rendering, where each Gaussian shows."""
-        slope = gradients(rendering, off).gaussians.harmonics
-        repaint(self.gaussians.harmonics, slope, rendering.contribution)
+        slope = gradients(rendering, off).of_first(self.size).gaussians.harmonics
+        repaint(self.gaussians.harmonics, slope, rendering.contribution[: self.size])
 
     def bound(self, largest: NDArray[np.float32]) -> None:
         """Let no standard deviation exceed ``largest`` (N,), logarithms of metres."""
         bound(self.gaussians.log_scales, largest)
 
     def centres(self, rendering: Rendering) -> NDArray[np.float32]:
-        """(N, 2) projected means, px, pixel centres at halves; NaN for Gaussians that the view cannot see."""
-        out = np.full((self.size, 2), np.nan, np.float32)
+        """(n, 2) projected means, px, pixel centres at halves; NaN for Gaussians that the view cannot see."""
+        out = np.full((self.shown, 2), np.nan, np.float32)
         out[rendering.splats.rows] = rendering.splats.table[:, [X, Y]]
-        return out
+        return out[: self.size]
 
 
 FittingWindow = CpuWindow | CudaWindow

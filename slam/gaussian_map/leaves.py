@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from slam import morton
 from slam.gaussian_map.cells import NOWHERE, height_of, is_free, occupy, vacate
-from slam.octree import BELOW, DEPTH, FIRST, FRESH, NEWEST, ORPHANS, SPLIT, STATE, find, find_or_add, new_node
+from slam.octree import BELOW, DEPTH, FIRST, NEWEST, ORPHANS, SPLIT, STATE, find, find_or_add, new_node
 
 DEAD = 255
 """The level of a row that holds no Gaussian."""
@@ -84,7 +84,6 @@ def _sink(a, rows, row, node, finest, min_points):
             a.children[node, octant] = below
         node = np.int64(below)
         a.gaussians[node, BELOW] += 1
-        a.gaussians[node, FRESH] = 0
     _hang(a, rows, row, node)
 
 
@@ -113,23 +112,22 @@ def claim(a, cells, rows, keys, finest, coarsest, min_points, out):
         rows.keys[row], rows.levels[row], rows.sunk[row] = keys[i], level, False
         rows.births[row] = rows.counters[BORN]
         rows.counters[BORN] += 1
-        occupy(cells, keys[i], row, level - coarsest)
+        occupy(cells, keys[i], row, level)
         root = find_or_add(a, _root_key(keys[i], finest), a.counters[NEWEST], min_points)
         a.gaussians[root, BELOW] += 1
-        a.gaussians[root, FRESH] = 0
         _sink(a, rows, row, root, finest, min_points)
         out[i] = row
 
 
 @njit(cache=True)
-def release(a, cells, rows, chosen, finest, coarsest, hanging):
+def release(a, cells, rows, chosen, finest, hanging):
     """Let these rows go, and their cells; ``hanging`` is False for those whose nodes were released before them."""
     for i in range(len(chosen)):
         row = chosen[i]
         if hanging:
             _unhang(a, rows, row)
             _count_down(a, rows.keys[row], rows.nodes[row], finest)
-        vacate(cells, rows.keys[row], rows.levels[row] - coarsest)
+        vacate(cells, rows.keys[row], rows.levels[row])
         rows.levels[row] = DEAD
         rows.births[row] = -1
         rows.free[rows.counters[RELEASED]] = row
@@ -154,25 +152,10 @@ def _count_down(a, key, last, finest):
     node = find(a, _root_key(key, finest))
     while True:
         a.gaussians[node, BELOW] -= 1
-        a.gaussians[node, FRESH] = 0
         if node == last:
             return
         bit = finest - a.meta[node, DEPTH]
         node = np.int64(a.children[node, 4 * ((hx >> bit) & 1) + 2 * ((hy >> bit) & 1) + ((hz >> bit) & 1)])
-
-
-@njit(cache=True)
-def stale(a, rows, chosen, finest):
-    """What stands for the nodes above these rows has to be made anew. Rows of released nodes do no harm."""
-    for i in range(len(chosen)):
-        hx, hy, hz = morton.decode(rows.keys[chosen[i]])
-        node = find(a, _root_key(rows.keys[chosen[i]], finest))
-        while node >= 0:
-            a.gaussians[node, FRESH] = 0
-            if a.meta[node, STATE] != SPLIT:
-                break
-            bit = finest - a.meta[node, DEPTH]
-            node = np.int64(a.children[node, 4 * ((hx >> bit) & 1) + 2 * ((hy >> bit) & 1) + ((hz >> bit) & 1)])
 
 
 @njit(cache=True)

@@ -32,8 +32,8 @@ from slam.splatting.view import View
 
 log = logging.getLogger(__name__)
 
-DETAIL_PX = 1.5
-"""Parts of the octree that look smaller are shown by one Gaussian when the whole map is rendered."""
+DETAIL_PX = 1.0
+"""Cells that look smaller are shown by one Gaussian when the map is rendered to be looked at."""
 
 LEAST_SUCCESSORS = 2
 """Finer seeds in a coarse Gaussian's cell for which it goes."""
@@ -202,7 +202,7 @@ class Mapper:
         """Remember what this step has shown of each Gaussian, for refinement."""
         off = np.abs(keyframe.exposure.seen(rendering.colour) - keyframe.look.picture).mean(axis=2) * keyframe.weight
         residual = residuals(self.window.centres(rendering), off)
-        observe(self.map, self.window.rows, rendering.contribution, residual, slope.screen)
+        observe(self.map, self.window.rows, rendering.contribution[: self.window.size], residual, slope.screen)
 
     def _clear(self, look: Look) -> None:
         """Remove what the LiDAR looks through: it moved away, or never was."""
@@ -230,12 +230,12 @@ class Mapper:
 
     def _move(self, views: list[View]) -> None:
         """The window to what these views see; where that is too much, to the nearer part of it."""
-        most, reach_m = self.config.most_in_window, self.config.reach_m
-        if not self.config.windowed:
+        c = self.config
+        if not c.windowed:
             self.window.move_to(None)
             return
-        self._reach_m = min(reach_m, REGROWTH * self._reach_m)
-        self.window.move_to(views, self._reach_m)
-        while self.window.size > most and self._reach_m > LEAST_REACH_M:
+        self._reach_m = min(c.reach_m, REGROWTH * self._reach_m)
+        self.window.move_to(views, self._reach_m, c.detail_px)
+        while self.window.shown > c.most_in_window and self._reach_m > LEAST_REACH_M:
             self._reach_m *= SHRINKAGE
-            self.window.move_to(views, self._reach_m)
+            self.window.move_to(views, self._reach_m, c.detail_px)

@@ -43,7 +43,7 @@ class Storage:
         self.plane_map = plane_map
         self.rows, self.cells = leaves.empty(1024), cells.empty(4096)
         self.columns = Columns.zeros(1024, config.coefficients)
-        plane_map.arrays.gaussians[:] = (-1, 0, 0)
+        plane_map.arrays.gaussians[:] = (-1, 0)
         plane_map.arrays.counters[ORPHANS] = 0
 
     def __len__(self) -> int:
@@ -108,7 +108,7 @@ class Storage:
 
     def release(self, rows: NDArray[np.int64], hanging: bool = True) -> None:
         """Let rows go; ``hanging`` is False for orphans."""
-        leaves.release(self.plane_map.arrays, self.cells, self.rows, rows, self.finest, self.coarsest, hanging)
+        leaves.release(self.plane_map.arrays, self.cells, self.rows, rows, self.finest, hanging)
 
     def bear_again(self, rows: Ints) -> None:
         """Give Gaussians new numbers of birth."""
@@ -135,7 +135,7 @@ class Storage:
         if len(self) + count > self.capacity:
             capacity = max(2 * self.capacity, len(self) + count)
             self.rows, self.columns = self.rows.grown(capacity), self.columns.grown(capacity)
-        entries = int(self.cells.counters[0]) + count * (1 + self.finest - self.coarsest)
+        entries = int(self.cells.counters[0]) + count * (1 + self.finest)
         if 2 * entries > len(self.cells.keys):
             old, self.cells = self.cells, cells.empty(1 << (2 * entries - 1).bit_length())
             cells.rehash(old, self.cells)

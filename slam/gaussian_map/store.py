@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from slam.errors import MapError
-from slam.gaussian_map import cells, leaves, traversal
+from slam.gaussian_map import cells, traversal
 from slam.gaussian_map.archive import Archive, MemoryRegions, Packed, Regions, joined
 from slam.gaussian_map.columns import copy_rows
 from slam.gaussian_map.detail import merged, quartered
@@ -163,8 +163,12 @@ class GaussianMap:
         self._ask_windows(None if len(stands) else rows)
         out = self._columns.values.take(np.maximum(rows, 0))
         if len(stands):
-            out.put(stands, self._stand_ins.take(-1 - rows[stands]))
+            out.put(stands, self.stand_ins(rows[stands]))
         return out
+
+    def stand_ins(self, numbers: Ints) -> Gaussians:
+        """Copies of the stand-ins that ``visible`` names by these negative numbers, as the map has them."""
+        return self._stand_ins.take(-1 - np.asarray(numbers, np.int64))
 
     def put(self, rows: Ints, values: Gaussians) -> None:
         """Change Gaussians from outside the optimiser: it starts anew on them, and windows read them anew.
@@ -177,7 +181,7 @@ class GaussianMap:
         self._columns.values.put(rows, values)
         self._columns.rest(rows)
         self._storage.bear_again(rows)
-        self._changed(rows)
+        self.outdate(rows)
 
     def read(self, rows: Ints) -> tuple[Gaussians, tuple[Gaussians, Gaussians], NDArray[np.int32]]:
         """Copies of values, first and second moments, and steps, as the map has them."""
@@ -191,11 +195,18 @@ class GaussianMap:
         buffers: tuple[Gaussians, Gaussians, Gaussians],
         steps: NDArray[np.int32],
     ) -> None:
-        """What the optimiser has made of these rows: these slots of values, first and second moments, and steps."""
+        """What the optimiser has made of these rows: these slots of values, first and second moments, and steps.
+
+        What stands for them is not told: see ``outdate``.
+        """
         for part, new in zip(self._columns[:3], buffers, strict=True):
             copy_rows(part, rows, new, slots)
         self._columns.steps[rows] = steps[slots]
-        self._changed(rows)
+
+    def outdate(self, rows: Ints) -> None:
+        """Let what stands for these rows be made anew when it is next asked for."""
+        if self._stand_ins.used:
+            cells.outdate(self._storage.cells, self.keys[rows], self._storage.finest)
 
     def remove(self, rows: Ints) -> None:
         """Let Gaussians go for good; rows that hold none are passed over."""
@@ -256,19 +267,19 @@ class GaussianMap:
 
         Args:
             reach_m: farther ones are left out.
-            detail_px: nodes of the octree that appear smaller than this, and hold several, are each represented by one
+            detail_px: cells of all levels that appear smaller than this, and hold several, are each represented by one
                 Gaussian of the same moments. 0: none are.
 
         Returns:
-            (M,) ascending rows; -1 - node for a stand-in. Stand-ins are to be rendered (``take``), not optimised.
+            (M,) ascending rows, and negative numbers that name stand-ins until Gaussians come or go. Stand-ins are to
+            be rendered (``take``), not optimised.
         """
         self.settle()
         s, out = self._storage, np.empty(2 * len(self), np.int64)
-        common = (self.plane_map.arrays, s.rows, (s.columns.values.means, s.columns.values.log_scales))
-        limits = (self._voxel, float(reach_m), 1.5 * self._voxel / 2**s.coarsest, float(detail_px))
-        frustum = traversal.frusta(views)
-        n = traversal.visible(*common, frustum, *limits, out)
-        n = traversal.large_seen(*common, frustum, *limits, out, n)
+        values, frustum = (s.columns.values.means, s.columns.values.log_scales), traversal.frusta(views)
+        limits = (self._voxel, s.finest, float(reach_m), 1.5 * self._voxel / 2**s.coarsest, float(detail_px))
+        n = traversal.visible(self.plane_map.arrays, s.cells, s.rows, values, frustum, *limits, out)
+        n = traversal.large_seen(s.cells, s.rows, values, frustum, *limits, out, n)
         return np.unique(out[:n])
 
     def gaussians(self) -> Gaussians:
@@ -356,7 +367,3 @@ class GaussianMap:
     def _ask_windows(self, rows: Ints | None) -> None:
         for window in self.windows:
             window.write_back(rows)
-
-    def _changed(self, rows: Ints) -> None:
-        if self._stand_ins.used:
-            leaves.stale(self.plane_map.arrays, self._storage.rows, rows, self._storage.finest)

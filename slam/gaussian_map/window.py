@@ -39,14 +39,18 @@ class Window:
     has a number of birth by which that is told. The way from a row of the map to its slot is an array by row, 4 bytes a
     row: as short as a hash table of the window's size, and never to be searched.
 
+    What is too far away to be told apart is there as the map's stand-ins, in slots behind the n: they are shown, and
+    neither fitted nor written back.
+
     Attributes:
         map: the Gaussian map.
         size: n.
+        shown: n and the number of stand-ins.
     """
 
     def __init__(self, gaussian_map: GaussianMap) -> None:
         self.map = gaussian_map
-        self.size = 0
+        self.size = self.shown = 0
         self._buffers = _buffers(1024, gaussian_map.config.coefficients)
         self._rows: NDArray[np.int64] = np.zeros(1024, np.int64)
         self._births: NDArray[np.int64] = np.zeros(1024, np.int64)
@@ -58,6 +62,11 @@ class Window:
     def gaussians(self) -> Gaussians:
         """n Gaussians, views of the buffers: what is written there is in the window."""
         return self._buffers[0].take(slice(self.size))
+
+    @property
+    def shown_gaussians(self) -> Gaussians:
+        """These n, then the stand-ins: what a view shows, to be read alone."""
+        return self._buffers[0].take(slice(self.shown))
 
     @property
     def moments(self) -> tuple[Gaussians, Gaussians]:
@@ -80,26 +89,38 @@ class Window:
         arrays = [array for part in self._buffers for array in part]
         return sum(a.nbytes for a in (*arrays, self._rows, self._births, self._steps, self._slots))
 
-    def move_to(self, views: Sequence[View] | None, reach_m: float = np.inf) -> Moved:
-        """Hold what may be seen from ``views`` up to ``reach_m`` metres away; None: all of the map in memory."""
+    def move_to(self, views: Sequence[View] | None, reach_m: float = np.inf, detail_px: float = 0.0) -> Moved:
+        """Hold what may be seen from ``views``, or all of the map in memory where that is None.
+
+        Args:
+            reach_m, detail_px: see ``GaussianMap.visible``.
+        """
         if views is not None:
-            self.write_back()  # so that visible() judges by where Gaussians are now
-        wanted = self.map.rows_in_memory() if views is None else self.map.visible(views, reach_m)
+            self._give_back(np.arange(self.size))  # so that visible() judges by where Gaussians are now
+        found = self.map.rows_in_memory() if views is None else self.map.visible(views, reach_m, detail_px)
+        stand_ins, wanted = found[found < 0], found[found >= 0]
         asked = np.zeros(self.map.capacity, np.bool_)
         asked[wanted] = True
-        stays = self._alive() & asked[self.rows]
+        alive = self._alive()
+        stays = alive & asked[self.rows]
+        self.map.outdate(self.rows[alive & ~stays])  # nothing stands for what is shown itself
         before, moved = self.size, self._close_gaps(stays)
         new = wanted[self._slot_of(wanted) < 0]
         self._append(new)
-        slots = np.concatenate([moved, np.arange(self.size - len(new), self.size)])
+        self._show(stand_ins)
+        slots = np.concatenate([moved, np.arange(self.size - len(new), self.shown)])
         return Moved(len(new), before - int(stays.sum()), int(stays.sum()), slots)
 
     def write_back(self, rows: NDArray[np.integer] | None = None) -> None:
         """Give the map the window's values: of these rows, where they are in the window, or of all."""
         slots = np.arange(self.size) if rows is None else self._slot_of(rows).astype(np.int64)
-        slots = slots[slots >= 0]
+        self.map.outdate(self._give_back(slots[slots >= 0]))
+
+    def _give_back(self, slots: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows of those slots whose Gaussian is still the map's, which has their values now."""
         slots = slots[self._alive()[slots]]
         self.map.write_back(self._rows[slots], slots, self._buffers, self._steps)
+        return self._rows[slots]
 
     def _alive(self) -> NDArray[np.bool_]:
         """(n,) whose Gaussian is still the map's."""
@@ -133,6 +154,12 @@ class Window:
         self._steps[slots], self._rows[slots], self._births[slots] = steps, rows, self.map.births[rows]
         self._slots[rows] = slots
         self.size += len(rows)
+
+    def _show(self, stand_ins: NDArray[np.int64]) -> None:
+        """Put these behind the window's own Gaussians."""
+        self.shown = self.size + len(stand_ins)
+        self._make_room(self.shown)
+        self._buffers[0].put(slice(self.size, self.shown), self.map.stand_ins(stand_ins))
 
     def _arrays(self) -> list[NDArray]:
         return [*(array for part in self._buffers for array in part), self._steps, self._rows, self._births]

@@ -108,6 +108,10 @@ class Gradients:
     pose: NDArray[np.float64]
     screen: NDArray[np.float32]
 
+    def of_first(self, count: int) -> Gradients:
+        """Without those by the parameters of further Gaussians; views."""
+        return Gradients(self.gaussians.take(slice(count)), self.pose, self.screen[:count])
+
 
 def render(gaussians: Gaussians, view: View, background: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Rendering:
     """Render ``gaussians`` as ``slam.splatting`` says, on one thread; other threads of Python run meanwhile.
