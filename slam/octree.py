@@ -29,10 +29,6 @@ NORMAL, CENTRE, TANGENT, BITANGENT, VARIANCE, TILT1, TILT2, REACH2 = 0, 3, 6, 9,
 """Columns of ``planes``: unit normal, centre (odom, m), unit in-plane axes, variance of the centre along the normal
 (m^2), variance of the tilt about each in-plane axis (rad^2), squared gate on in-plane distance (m^2)."""
 
-FIRST, BELOW = 0, 1
-"""Columns of ``gaussians``: the first of the node's Gaussians or -1, and how many its subtree holds. See
-``slam.gaussian_map``, which alone fills them."""
-
 USED, FREE, ROOTS, CURSOR, ORPHANS, NEWEST = 0, 1, 2, 3, 4, 5
 """Columns of ``counters``: nodes ever taken, released ones, root voxels, where the sweep stands, lists of Gaussians
 whose nodes were released, and the number of the last scan."""
@@ -48,7 +44,7 @@ class Arrays(NamedTuple):
     moments: NDArray[np.float64]  # (C, 10): n, sum x y z, sum xx xy xz yy yz zz, about the root voxel's centre
     planes: NDArray[np.float64]  # (C, 16)
     free: NDArray[np.int32]  # (C,) stack of released nodes
-    gaussians: NDArray[np.int32]  # (C, 2)
+    heads: NDArray[np.int32]  # (C,) first of the node's Gaussians or -1; slam.gaussian_map alone fills it
     orphans: NDArray[np.int32]  # (C,) stack of first Gaussians, one for each node that was released with some
     counters: NDArray[np.int64]  # (6,)
 
@@ -87,7 +83,7 @@ def new_node(a, depth, seen, min_points):
         a.counters[USED] += 1
     a.children[node, :] = -1
     a.moments[node, :] = 0.0
-    a.gaussians[node, FIRST] = -1
+    a.heads[node] = -1
     a.meta[node, STATE], a.meta[node, DEPTH], a.meta[node, SEEN], a.meta[node, NEXT_FIT] = OPEN, depth, seen, min_points
     return node
 
@@ -210,10 +206,10 @@ def _release(a, node):
         child = a.children[node, octant]
         if child >= 0:
             _release(a, np.int64(child))
-    if a.gaussians[node, FIRST] >= 0:
-        a.orphans[a.counters[ORPHANS]] = a.gaussians[node, FIRST]
+    if a.heads[node] >= 0:
+        a.orphans[a.counters[ORPHANS]] = a.heads[node]
         a.counters[ORPHANS] += 1
-    a.gaussians[node, FIRST], a.gaussians[node, BELOW] = -1, 0
+    a.heads[node] = -1
     a.free[a.counters[FREE]] = node
     a.counters[FREE] += 1
 
@@ -319,7 +315,7 @@ class PlaneMap:
             moments=np.zeros((capacity, 10)),
             planes=np.zeros((capacity, 16)),
             free=np.zeros(capacity, np.int32),
-            gaussians=np.zeros((capacity, 2), np.int32),
+            heads=np.zeros(capacity, np.int32),
             orphans=np.zeros(capacity, np.int32),
             counters=np.zeros(6, np.int64),
         )
@@ -360,7 +356,7 @@ class PlaneMap:
     def restore(self, tensors: dict[str, NDArray]) -> None:
         """Take over the nodes and root voxels that another map stored, without Gaussians; see ``slam.map_store``."""
         a = self.arrays
-        a.gaussians[:] = (-1, 0)
+        a.heads[:] = -1
         for name in ("children", "meta", "moments", "planes", "free"):
             getattr(a, name)[: len(tensors[name])] = tensors[name]
         _rehash(tensors["keys"], tensors["slots"], a.keys, a.slots)
@@ -371,7 +367,7 @@ class PlaneMap:
         a = self.arrays
         if a.counters[USED] - a.counters[FREE] + points > len(a.meta):
             capacity = max(2 * len(a.meta), int(a.counters[USED]) + points)
-            nodes = ("children", "meta", "moments", "planes", "free", "gaussians", "orphans")
+            nodes = ("children", "meta", "moments", "planes", "free", "heads", "orphans")
             a = a._replace(**{name: _grown(getattr(a, name), capacity) for name in nodes})
         while 2 * (a.counters[ROOTS] + points) > len(a.keys):
             keys, slots = np.zeros(2 * len(a.keys), np.uint64), np.full(2 * len(a.keys), -1, np.int32)

@@ -12,7 +12,7 @@ from slam import morton
 from slam.gaussian_map.leaves import DEAD, TAKEN
 from slam.gaussian_map.map_config import GaussianMapConfig
 from slam.gaussian_map.store import GaussianMap
-from slam.octree import BELOW, FIRST, SPLIT, STATE, PlaneMap, find
+from slam.octree import SPLIT, STATE, PlaneMap, find
 from slam.odometry_config import MapConfig
 from slam.splatting.gaussians import Gaussians
 from slam.splatting.view import View
@@ -71,27 +71,27 @@ def cells_of(gaussian_map: GaussianMap, rows=None) -> list[tuple[int, int, int, 
 
 
 def assert_sound(gaussian_map: GaussianMap) -> None:
-    """Every Gaussian hangs on the leaf of its cell, once; nodes and cells count what lies below them."""
+    """Every Gaussian hangs on the leaf of its cell, once; cells count what lies inside them."""
     gaussian_map.settle()
     a, rows = gaussian_map.plane_map.arrays, gaussian_map.rows_in_memory()
-    below, taken = Counter(), Counter()
+    taken = Counter()
     for row, (level, *index) in zip(rows.tolist(), cells_of(gaussian_map), strict=True):
         centre = (np.array(index) + 0.5) / 2**level
         node = find(a, np.uint64(morton.encode(*np.floor(centre).astype(int).tolist())))
-        path, corner, side = [node], np.floor(centre), 1.0
+        corner, side = np.floor(centre), 1.0
         while a.meta[node, STATE] == SPLIT:
             side /= 2
             octant = [int(centre[k] > corner[k] + side) for k in range(3)]
             corner = corner + side * np.array(octant)
             node = int(a.children[node, 4 * octant[0] + 2 * octant[1] + octant[2]])
-            path.append(node)
         assert node == gaussian_map.nodes[row]
-        below.update(path)
         taken.update((coarser, *(i >> (level - coarser) for i in index)) for coarser in range(level + 1))
     assert all(taken[cell] == 1 for cell in cells_of(gaussian_map))
-    assert {node: n for node, n in enumerate(a.gaussians[:, BELOW]) if n} == {n: c for n, c in below.items() if c}
     assert sorted(_hanging(gaussian_map)) == rows.tolist()
-    assert gaussian_map._storage.cells.counters[0] == len(taken)
+    table = gaussian_map._storage.cells
+    inside = taken - Counter(cells_of(gaussian_map))
+    assert table.counters[0] == len(taken) == (table.values != 0).sum()
+    assert sorted(-table.values[table.values < 0]) == sorted(inside.values())
     assert gaussian_map._storage.rows.counters[TAKEN] <= gaussian_map.capacity
     assert len(gaussian_map) == len(rows) == (gaussian_map.levels != DEAD).sum() == (gaussian_map.births >= 0).sum()
 
@@ -99,7 +99,7 @@ def assert_sound(gaussian_map: GaussianMap) -> None:
 def _hanging(gaussian_map: GaussianMap) -> list[int]:
     a, links, found = gaussian_map.plane_map.arrays, gaussian_map._storage.rows, []
     for node in set(gaussian_map.nodes[gaussian_map.rows_in_memory()].tolist()):
-        row, before = int(a.gaussians[node, FIRST]), -1
+        row, before = int(a.heads[node]), -1
         while row >= 0:
             assert links.previous[row] == before
             found.append(row)

@@ -79,6 +79,15 @@ def root_indices(keys, finest, out):
         out[i, 0], out[i, 1], out[i, 2] = hx >> (finest + 1), hy >> (finest + 1), hz >> (finest + 1)
 
 
+@njit(cache=True)
+def voxel_key(ix, iy, iz, finest):
+    """Key of the coarsest cell, a root voxel with these indices, ``NOWHERE`` beyond the range of keys."""
+    hx, hy, hz = (2 * ix + 1) << finest, (2 * iy + 1) << finest, (2 * iz + 1) << finest
+    if max(hx, hy, hz) >= morton.LIMIT or min(hx, hy, hz) < -morton.LIMIT:
+        return uint64(NOWHERE)
+    return morton.encode(hx, hy, hz)
+
+
 @njit(cache=True, inline="always")
 def height_of(key):
     """Levels between the finest and the key's."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from slam import morton
 from slam.gaussian_map.cells import NOWHERE, height_of, is_free, occupy, vacate
-from slam.octree import BELOW, DEPTH, FIRST, NEWEST, ORPHANS, SPLIT, STATE, find, find_or_add, new_node
+from slam.octree import DEPTH, NEWEST, ORPHANS, SPLIT, STATE, find_or_add, new_node
 
 DEAD = 255
 """The level of a row that holds no Gaussian."""
@@ -64,16 +64,16 @@ def empty(capacity: int) -> Rows:
 
 @njit(cache=True)
 def _hang(a, rows, row, node):
-    head = a.gaussians[node, FIRST]
+    head = a.heads[node]
     rows.nodes[row], rows.following[row], rows.previous[row] = node, head, -1
     if head >= 0:
         rows.previous[head] = row
-    a.gaussians[node, FIRST] = row
+    a.heads[node] = row
 
 
 @njit(cache=True)
 def _sink(a, rows, row, node, finest, min_points):
-    """Hang a row on the leaf below ``node`` that holds its cell; the nodes passed below ``node`` count it."""
+    """Hang a row on the leaf below ``node`` that holds its cell."""
     hx, hy, hz = morton.decode(rows.keys[row])
     while a.meta[node, STATE] == SPLIT:
         bit = finest - a.meta[node, DEPTH]
@@ -83,7 +83,6 @@ def _sink(a, rows, row, node, finest, min_points):
             below = new_node(a, a.meta[node, DEPTH] + 1, a.counters[NEWEST], min_points)
             a.children[node, octant] = below
         node = np.int64(below)
-        a.gaussians[node, BELOW] += 1
     _hang(a, rows, row, node)
 
 
@@ -114,19 +113,17 @@ def claim(a, cells, rows, keys, finest, coarsest, min_points, out):
         rows.counters[BORN] += 1
         occupy(cells, keys[i], row, level)
         root = find_or_add(a, _root_key(keys[i], finest), a.counters[NEWEST], min_points)
-        a.gaussians[root, BELOW] += 1
         _sink(a, rows, row, root, finest, min_points)
         out[i] = row
 
 
 @njit(cache=True)
-def release(a, cells, rows, chosen, finest, hanging):
+def release(a, cells, rows, chosen, hanging):
     """Let these rows go, and their cells; ``hanging`` is False for those whose nodes were released before them."""
     for i in range(len(chosen)):
         row = chosen[i]
         if hanging:
             _unhang(a, rows, row)
-            _count_down(a, rows.keys[row], rows.nodes[row], finest)
         vacate(cells, rows.keys[row], rows.levels[row])
         rows.levels[row] = DEAD
         rows.births[row] = -1
@@ -140,22 +137,9 @@ def _unhang(a, rows, row):
     if before >= 0:
         rows.following[before] = after
     else:
-        a.gaussians[rows.nodes[row], FIRST] = after
+        a.heads[rows.nodes[row]] = after
     if after >= 0:
         rows.previous[after] = before
-
-
-@njit(cache=True)
-def _count_down(a, key, last, finest):
-    """One Gaussian less in the nodes from the root to the last one."""
-    hx, hy, hz = morton.decode(key)
-    node = find(a, _root_key(key, finest))
-    while True:
-        a.gaussians[node, BELOW] -= 1
-        if node == last:
-            return
-        bit = finest - a.meta[node, DEPTH]
-        node = np.int64(a.children[node, 4 * ((hx >> bit) & 1) + 2 * ((hy >> bit) & 1) + ((hz >> bit) & 1)])
 
 
 @njit(cache=True)

@@ -43,7 +43,7 @@ class Storage:
         self.plane_map = plane_map
         self.rows, self.cells = leaves.empty(1024), cells.empty(4096)
         self.columns = Columns.zeros(1024, config.coefficients)
-        plane_map.arrays.gaussians[:] = (-1, 0)
+        plane_map.arrays.heads[:] = -1
         plane_map.arrays.counters[ORPHANS] = 0
 
     def __len__(self) -> int:
@@ -108,7 +108,7 @@ class Storage:
 
     def release(self, rows: NDArray[np.int64], hanging: bool = True) -> None:
         """Let rows go; ``hanging`` is False for orphans."""
-        leaves.release(self.plane_map.arrays, self.cells, self.rows, rows, self.finest, hanging)
+        leaves.release(self.plane_map.arrays, self.cells, self.rows, rows, hanging)
 
     def bear_again(self, rows: Ints) -> None:
         """Give Gaussians new numbers of birth."""

@@ -278,7 +278,7 @@ class GaussianMap:
         s, out = self._storage, np.empty(2 * len(self), np.int64)
         values, frustum = (s.columns.values.means, s.columns.values.log_scales), traversal.frusta(views)
         limits = (self._voxel, s.finest, float(reach_m), 1.5 * self._voxel / 2**s.coarsest, float(detail_px))
-        n = traversal.visible(self.plane_map.arrays, s.cells, s.rows, values, frustum, *limits, out)
+        n = traversal.visible(self.plane_map.arrays, s.cells, values, frustum, *limits, out)
         n = traversal.large_seen(s.cells, s.rows, values, frustum, *limits, out, n)
         return np.unique(out[:n])
 

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""Which Gaussians may be seen from some views: root voxels, nodes, cells, then Gaussians against the views' frusta."""
+"""Which Gaussians may be seen from some views: root voxels, then cells, then Gaussians against the views' frusta."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from slam import morton
-from slam.gaussian_map.cells import DEEPEST, child, parent, probe
+from slam.gaussian_map.cells import DEEPEST, child, parent, probe, voxel_key
 from slam.gaussian_map.leaves import DEAD, TAKEN
-from slam.octree import BELOW, FIRST
 from slam.splatting import NEAR_M
 from slam.splatting.view import View
 
@@ -71,16 +70,6 @@ def _size_px(places, x, y, z, side):
 
 
 @njit(cache=True)
-def _least_size_px(places, x, y, z, side, within):
-    """Of a cube of that side anywhere in a larger one, in the view that shows it largest."""
-    size = 0.0
-    for v in range(len(places)):
-        dx, dy, dz = x - places[v, 0], y - places[v, 1], z - places[v, 2]
-        size = max(size, places[v, 3] * side / (math.sqrt(dx * dx + dy * dy + dz * dz) + 0.866 * within))
-    return size
-
-
-@njit(cache=True)
 def _is_seen(row, values, frustum, reach):
     means, log_scales = values
     radius = SIGMAS * math.exp(max(log_scales[row, 0], log_scales[row, 1], log_scales[row, 2]))
@@ -88,70 +77,45 @@ def _is_seen(row, values, frustum, reach):
 
 
 @njit(cache=True)
-def _list_seen(rows, row, inside, values, frustum, reach, out, n):
-    """Append those of a node's Gaussians that may be seen; all of them where the node is wholly inside a view."""
-    while row >= 0:
-        if inside or _is_seen(row, values, frustum, reach):
-            out[n] = row
-            n += 1
-        row = rows.following[row]
-    return n
-
-
-@njit(cache=True)
-def visible(a, cells, rows, values, frustum, voxel, finest, reach, margin, detail_px, out):
+def visible(a, cells, values, frustum, voxel, finest, reach, margin, detail_px, out):
     """Rows that may be seen, and -1 - slot in the table where one Gaussian stands for all of a cell's; their number.
 
-    From the root voxels down the octree, whose nodes are cells too, to its leaves; in these on through the cells,
-    where some of them look smaller than ``detail_px``. ``values``: means and log_scales. ``margin``: how far
-    Gaussians may stick out of their cells, metres.
+    ``values``: means and log_scales. ``margin``: how far Gaussians may stick out of their cells, metres.
     """
     planes, places = frustum
-    nodes, keys = np.empty(8 * DEEPEST, np.int64), np.empty(8 * DEEPEST, np.uint64)
-    whole, levels = np.empty(8 * DEEPEST, np.bool_), np.empty(8 * DEEPEST, np.int64)
+    entries, levels = np.empty(8 * DEEPEST, np.int64), np.empty(8 * DEEPEST, np.int64)
+    whole = np.empty(8 * DEEPEST, np.bool_)
     n = 0
     for slot in range(len(a.slots)):
-        if a.slots[slot] < 0 or a.gaussians[a.slots[slot], BELOW] == 0:
+        if a.slots[slot] < 0:
             continue
         ix, iy, iz = morton.decode(a.keys[slot])
-        keys[0] = morton.encode((2 * ix + 1) << finest, (2 * iy + 1) << finest, (2 * iz + 1) << finest)
-        nodes[0], whole[0], levels[0], top = a.slots[slot], False, 0, 1
+        entries[0], levels[0], whole[0] = probe(cells, voxel_key(ix, iy, iz, finest)), 0, False
+        top = 1 if cells.values[entries[0]] != 0 else 0
         while top > 0:
             top -= 1
-            node, key, inside, level = nodes[top], keys[top], whole[top], levels[top]
+            entry, level, inside = entries[top], levels[top], whole[top]
+            key, value = cells.keys[entry], cells.values[entry]
+            if value > 0:
+                if inside or _is_seen(value - 1, values, frustum, reach):
+                    out[n] = value - 1
+                    n += 1
+                continue
             x, y, z, side = _cube(key, level, voxel, finest)
             if not inside:
                 seen = _seen(planes, places, x, y, z, 0.8661 * side + margin, reach)
                 if seen == 0:
                     continue
                 inside = seen == 2
-            if detail_px > 0.0 and _size_px(places, x, y, z, side) < detail_px:
-                entry = probe(cells, key)
-                if cells.values[entry] < -1:
-                    out[n] = -1 - entry
-                    n += 1
-                    continue
-            first = a.gaussians[node, FIRST] if node >= 0 else -1
-            if first >= 0 and (
-                detail_px == 0.0 or _all_large(cells, key, places, x, y, z, side, voxel, finest, detail_px)
-            ):
-                n = _list_seen(rows, first, inside, values, frustum, reach, out, n)
+            if value < -1 and detail_px > 0.0 and _size_px(places, x, y, z, side) < detail_px:
+                out[n] = -1 - entry
+                n += 1
                 continue
             for octant in range(8):
-                finer, below = child(key, octant), -1
-                if node >= 0 and first < 0:
-                    below = a.children[node, 4 * (octant & 1) + (octant & 2) + (octant >> 2)]
-                    if below < 0 or a.gaussians[below, BELOW] == 0:
-                        continue
-                else:
-                    value = cells.values[probe(cells, finer)]
-                    if value > 0 and (inside or _is_seen(value - 1, values, frustum, reach)):
-                        out[n] = value - 1
-                        n += 1
-                    if value >= 0:
-                        continue
-                nodes[top], keys[top], whole[top], levels[top] = below, finer, inside, level + 1
-                top += 1
+                finer = probe(cells, child(key, octant))
+                if cells.values[finer] != 0:
+                    entries[top], levels[top], whole[top] = finer, level + 1, inside
+                    top += 1
     return n
 
 
@@ -161,14 +125,6 @@ def _cube(key, level, voxel, finest):
     hx, hy, hz = morton.decode(key)
     half = voxel / (1 << (finest + 1))
     return hx * half, hy * half, hz * half, voxel / (1 << level)
-
-
-@njit(cache=True)
-def _all_large(cells, key, places, x, y, z, side, voxel, finest, detail_px):
-    """Whether no cell with several Gaussians inside this one can look smaller than ``detail_px``."""
-    if cells.values[probe(cells, key)] > 0:
-        return True
-    return _least_size_px(places, x, y, z, 2.0 * voxel / (1 << finest), side) >= detail_px
 
 
 @njit(cache=True)
