@@ -40,7 +40,7 @@ class TrackConfig:
         gate_m: a detection is at most so far from where a track is expected, beyond the doubt about that place.
         class_gate_m: the same for single classes.
         apart: detections nearer than this share of the gate to a surer one of the same kind, or, of what stands still,
-            with their centre within its extent, are the same thing.
+            with their centre within its extent, are the same thing; so are tracks of what stands still.
         top_speed: of what is not static, m/s: how far off 0 the velocity of a new track may be.
         class_top_speed: the same for single classes.
         acceleration: how the velocity of things changes, m/s^2 (one deviation).
@@ -86,7 +86,7 @@ class TrackConfig:
         return np.array([heads.index(head) for head in heads], np.int64)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Track:
     """One thing, in the fixed frame.
 
@@ -180,6 +180,7 @@ class Tracker:
         for told in (True, False):
             tracks = [one for one in self._tracks if (one.identity != UNKNOWN) == told]
             self._assign(tracks, seen, free, stamp_ns)
+        self._unite(seen, stamp_ns)
         self._begin(seen, free, stamp_ns)
         self._tracks = [one for one in self._tracks if not one.dead(stamp_ns, self.config)]
         return moved(self._present(seen), np.linalg.inv(T_fixed_base))
@@ -199,13 +200,37 @@ class Tracker:
 
     def _distinct(self, boxes: Boxes) -> Boxes:
         """Without those that a surer one of the same kind nearly covers."""
-        order = np.argsort(-boxes.score, kind="stable")
-        boxes, kind = boxes.pick(order), self._kinds[boxes.label[order]]
-        reach = self.config.apart * self._of_class(self.config.class_gate_m, self.config.gate_m)[boxes.label]
-        half = np.maximum(reach[:, None], self._half_extent(boxes.label, boxes.size[:, :2]))
-        away = _gates(boxes.centre[:, :2], boxes.yaw, half, boxes.centre[:, :2]).T
-        same = (away < 1.0) & (kind[:, None] == kind[None])
-        return boxes.pick(first_of_each(same))
+        boxes = boxes.pick(np.argsort(-boxes.score, kind="stable"))
+        return boxes.pick(first_of_each(self._same(boxes.label, boxes.centre[:, :2], boxes.yaw, boxes.size[:, :2])))
+
+    def _same(
+        self,
+        label: NDArray[np.int64],
+        place: NDArray[np.floating],
+        yaw: NDArray[np.floating],
+        size: NDArray[np.floating],
+    ) -> NDArray[np.bool_]:
+        """(N, N) whether each nearly covers each, where both are of one kind: ``apart`` in `TrackConfig`."""
+        kind = self._kinds[label]
+        reach = self.config.apart * self._of_class(self.config.class_gate_m, self.config.gate_m)[label]
+        half = np.maximum(reach[:, None], self._half_extent(label, size))
+        return (_gates(place, yaw, half, place).T < 1.0) & (kind[:, None] == kind[None])
+
+    def _unite(self, seen: Boxes, stamp_ns: int) -> None:
+        """Tracks of what stands still that have come to lie on one another go on as the one that was told first."""
+        still = [one for one in self._tracks if one.static]
+        if len(still) < 2:
+            return
+        still.sort(key=lambda one: (one.identity == UNKNOWN, one.identity))
+        rest = np.array([one.rest for one in still])
+        label, yaw = np.array([one.label for one in still]), np.array([one.yaw for one in still])
+        same = self._same(label, np.array([one.mean[0] for one in still]), yaw, rest[:, 1:3])
+        stays = first_of_each(same)
+        for number in np.flatnonzero(~stays):
+            heir, gone = still[int((same[number, :number] & stays[:number]).argmax())], still[number]
+            if heir.box < 0 <= gone.box:
+                heir.correct(seen, gone.box, stamp_ns, self.config)
+            self._tracks.remove(gone)
 
     def _assign(self, tracks: Sequence[_Track], seen: Boxes, free: NDArray[np.bool_], stamp_ns: int) -> None:
         """The assignment of least total distance, in gates; to stay alone costs one gate."""

@@ -259,3 +259,19 @@ def test_a_wide_sign_that_is_seen_in_parts_is_one_thing():
 def test_two_signs_side_by_side_stay_two():
     signs = wall_of_signs(apart_m=4.0, width_m=3.0, slide_m=0.3, rng=np.random.default_rng(0))
     assert len(identities_of(signs)) == 2
+
+
+def test_parts_of_a_sign_that_turn_out_to_be_one_go_on_as_the_one_that_was_told_first():
+    def seen(*across_and_width: tuple[float, float]) -> Boxes:
+        centre = np.array([[10.0, across, 3.0] for across, _ in across_and_width])
+        size = np.array([[0.1, width, 0.7] for _, width in across_and_width])
+        still = np.zeros(len(centre))
+        return make_boxes(centre, size, still, still.astype(int), score=np.linspace(0.9, 0.8, len(centre)))
+
+    parts, whole, other_part = seen((0.0, 2.0), (3.5, 2.0)), seen((0.5, 8.0)), seen((3.5, 2.0))
+    tracker = Tracker(TrackConfig(classes=("shop sign",)))
+    told = [
+        tracker.update(n * 100_000_000, found, np.eye(4)).identity.tolist()
+        for n, found in enumerate([parts] * 5 + [whole] * 30 + [other_part] * 3, 1)
+    ]
+    assert told[4] == [0, 1] and all(one == [0] for one in told[-10:])
