@@ -33,7 +33,7 @@ from slam.files import write_text
 FOLDER = OUT / "detection_training"
 STEPS, BATCH, SEEDS = 1200, 4, (0, 1, 2)
 HELD_OUT_SEED = 0
-RECIPE, RECIPE_MINUTES = "recipe", 30
+RECIPE, RECIPE_MINUTES = "recipe", 40
 ONE_HOT = "one_hot"
 _SAID_EVERY = 50
 _NOT_LEARNT_BY = ("calibration.py", "inference.py", "tracking.py")

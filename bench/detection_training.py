@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""What each part of the detector earns: networks of equal training, and the recipe of half an hour.
+"""What each part of the detector earns: networks of equal training, and the recipe of forty minutes.
 
 ``python -m bench.detection_training --variants full lidar --seeds 0`` trains some of it; the rows are of all that is
 trained by then. Every training is kept, and goes on where it was broken off.

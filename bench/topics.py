@@ -46,7 +46,7 @@ TOPICS = (
     Topic("splatting", "Rasteriser of Gaussians: forward and backward on one thread", 400),
     Topic("detection_speed", "Detector: milliseconds of a frame from sensors to boxes", 1500, threads=0),
     Topic("detection", "Detector: held-out towns, sensors that fail, identities, real frames", 7200),
-    Topic("detection_training", "Detector: what each part earns, and half an hour of training", 200_000, usual=False),
+    Topic("detection_training", "Detector: what each part earns, and forty minutes of training", 200_000, usual=False),
     Topic("memory", "Spatial memory: a million entries, and a few", 1500),
     Topic("memory_fidelity", "Reversible tokens: what is read from them, and how exactly writes are undone", 1500),
     Topic("navigation", "Following written directions: real streets, and errands in the town", 1800),

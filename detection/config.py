@@ -208,8 +208,8 @@ class AugmentConfig:
     image_shift: float = 0.05
     brightness: float = 0.2
     drop_camera: float = 0.05
-    drop_lidar: float = 0.1
-    drop_cameras: float = 0.05
+    drop_lidar: float = 0.2
+    drop_cameras: float = 0.15
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ class Eval:
     data: Datasets = ()
     """Datasets with boxes; else held-out towns."""
     frames: Annotated[int | None, tyro.conf.arg(metavar="N")] = None
-    """The first so many; else all of the datasets, or 200 of the towns."""
+    """The first so many; else all of the datasets, or 220 of the towns."""
     sensors: Literal["all", "lidar", "camera"] = "all"
     """What the detector is given."""
     drop: Annotated[tuple[str, ...], tyro.conf.arg(metavar="NAME [NAME ...]")] = ()

@@ -39,7 +39,7 @@ from mem4nav.errors import UsageError
 from slam.calibration import Camera
 from slam.files import write_text
 
-CITY_FRAMES = 200
+CITY_FRAMES = 220
 SHOWN_SCORE = 0.3
 
 
