@@ -25,6 +25,7 @@ from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
+from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from nodes.shared_memory import free_memory_of_the_dead
@@ -32,6 +33,7 @@ from nodes.shared_memory import free_memory_of_the_dead
 ROOT = Path(__file__).parents[1]
 PATIENCE_S = 90.0
 """Kernels may have to be compiled before a node is ready."""
+_ASKED_AGAIN_S = 15.0
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 RELIABLE = {f"qos_overrides./{topic}.subscription.reliability": "reliable" for topic in ("points", "imu")}
 """Parameters of a node that is to hear every scan."""
@@ -171,14 +173,21 @@ class Company:
             assert future.result().success, f"{node}: transition {transition} failed"
 
     def ask(self, service: str) -> Trigger.Response:
-        """The answer of a service that takes nothing."""
+        """The answer of a service that takes nothing; it is asked again where none comes.
+
+        A node that has not met the client yet when it answers gives up after 100 ms, and the answer is lost.
+        """
         client = self.node.create_client(Trigger, service)
         self.until(client.service_is_ready, f"service {service}")
-        future = client.call_async(Trigger.Request())
-        self.until(future.done, f"an answer of {service}")
-        answer = future.result()
-        assert answer is not None
-        return answer
+        asked: list[tuple[float, Future]] = []
+
+        def answers() -> list[Trigger.Response]:
+            if not asked or time.monotonic() - asked[-1][0] > _ASKED_AGAIN_S:
+                asked.append((time.monotonic(), client.call_async(Trigger.Request())))
+            return [future.result() for _, future in asked if future.done()]
+
+        self.until(answers, f"an answer of {service}")
+        return answers()[0]
 
 
 class Up:
