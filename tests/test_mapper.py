@@ -292,7 +292,7 @@ def test_a_mapped_street_that_is_come_upon_again_fills_the_window_to_its_limit_w
 
 
 def test_of_a_mapped_street_that_is_come_upon_again_far_parts_are_shown_by_few():
-    chosen, view, seen = mapped_street()
+    chosen, view, seen = mapped_street(detail_px=1.5)
     shown = chosen.render(view)
     whole = render(chosen.map.take(seen), view)
     window = chosen.window

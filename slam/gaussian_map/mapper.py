@@ -32,9 +32,6 @@ from slam.splatting.view import View
 
 log = logging.getLogger(__name__)
 
-DETAIL_PX = 1.0
-"""Cells that look smaller are shown by one Gaussian when the map is rendered to be looked at."""
-
 LEAST_SUCCESSORS = 2
 """Finer seeds in a coarse Gaussian's cell for which it goes."""
 
@@ -124,7 +121,8 @@ class Mapper:
         """What the map shows from anywhere, far parts in less detail."""
         self.window.write_back()
         self.map.recall(view.position)
-        return self._rasteriser.render(self.map.take(self.map.visible([view], self.config.reach_m, DETAIL_PX)), view)
+        shown = self.map.visible([view], self.config.reach_m, self.config.detail_px)
+        return self._rasteriser.render(self.map.take(shown), view)
 
     def add(self, look: Look) -> None:
         """Take a look in as a keyframe."""

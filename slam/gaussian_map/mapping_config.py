@@ -71,8 +71,8 @@ class MappingConfig:
     """A held-out picture is judged when so many keyframes have followed it; 0: at the end."""
     reach_m: float = 110.0
     """Gaussians farther than this are not looked at, metres."""
-    detail_px: float = 1.5
-    """In the window, cells that look smaller are each shown by one Gaussian, which is not fitted; 0: none are."""
+    detail_px: float = 1.0
+    """Cells that look smaller are each shown by one Gaussian, which is not fitted; 0: none are."""
     largest_sigma: float = 4.0
     """Standard deviations grow no larger than this, in sides of the Gaussian's cell."""
     most_in_window: int = 200_000
