@@ -25,7 +25,6 @@ from slam import morton
 NOWHERE = 0xFFFF_FFFF_FFFF_FFFF
 """The key of what lies beyond the range of keys, or is not finite."""
 
-
 DEEPEST = 32
 """There are fewer levels."""
 

@@ -107,7 +107,7 @@ def visible(a, cells, values, frustum, voxel, finest, reach, margin, detail_px, 
                 if seen == 0:
                     continue
                 inside = seen == 2
-            if value < -1 and detail_px > 0.0 and _size_px(places, x, y, z, side) < detail_px:
+            if value < -1 and _size_px(places, x, y, z, side) < detail_px:
                 out[n] = -1 - entry
                 n += 1
                 continue
@@ -139,9 +139,7 @@ def large_seen(cells, rows, values, frustum, voxel, finest, reach, margin, detai
         largest = max(log_scales[row, 0], log_scales[row, 1], log_scales[row, 2])
         if rows.levels[row] == DEAD or not largest > least or not _is_seen(row, values, frustum, reach):
             continue
-        if detail_px == 0.0 or not _is_stood_for(
-            cells, rows.keys[row], rows.levels[row], frustum[1], voxel, finest, detail_px
-        ):
+        if not _is_stood_for(cells, rows.keys[row], rows.levels[row], frustum[1], voxel, finest, detail_px):
             out[n] = row
             n += 1
     return n
