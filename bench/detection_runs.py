@@ -98,8 +98,10 @@ def run(name: str, seed: int, device: str | None = None) -> None:
     folder = FOLDER / f"{name}-{seed}"
     if not _trained(folder, name, seed):
         began, key = folder / "began.txt", training_key(name, seed)
-        goes_on = began.is_file() and began.read_text(encoding="utf-8") == key and (folder / TRAINING).is_file()
-        write_text(began, key)
+        if not began.is_file() or began.read_text(encoding="utf-8") != key:
+            (folder / TRAINING).unlink(missing_ok=True)
+            write_text(began, key)
+        goes_on = (folder / TRAINING).is_file()
         if name == RECIPE:
             _train_as_users_do(folder, seed, goes_on)
         else:
