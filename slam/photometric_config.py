@@ -14,13 +14,15 @@ class PhotometricConfig:
     blurs_px: tuple[float, ...] = (4.0, 2.0, 1.0)
     """Coarse to fine: standard deviations of the blur of rendering and picture, pixels."""
     pixels: int = 3000
-    """Anchors, picked where the rendering's gradient is large."""
+    """Anchors, picked where the gradient is large."""
     least_pixels: int = 400
     """With fewer the update abstains."""
     least_alpha: float = 0.8
-    """Pixels of the rendering that are covered less are no anchors."""
-    use_reference: bool = True
-    """Take off what the rendering gets wrong where the last keyframe shows it."""
+    """Pixels of a rendering that are covered less are no anchors."""
+    use_keyframe: bool = True
+    """Hold pictures against the last keyframe's, at the map's depths; else against the map's rendering alone."""
+    depth_sigma_m: float = 0.03
+    """Standard deviation of the map's depths, by which they are laid on the LiDAR's planes, metres."""
     max_iterations: int = 6
     """At each blur."""
     converged_deg: float = 0.002
@@ -32,7 +34,7 @@ class PhotometricConfig:
     tau_sigma: float = 0.3
     """Standard deviation of the inverse exposure from one picture to the next: it may jump."""
     least_correlation: float = 0.75
-    """Of rendering and picture at the end, or the update abstains."""
+    """Of anchors and picture at the end, or the update abstains."""
     largest_rms: float = 0.12
     """Brightness by which they may still differ then."""
     least_in_view: float = 0.6

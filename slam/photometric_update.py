@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, map_coordinates
+from scipy.ndimage import gaussian_filter
 
 from slam import ieskf
-from slam.gaussian_map.pictures import GREY
+from slam.gaussian_map.template import Template
 from slam.ieskf import FilterState
+from slam.octree import PlaneMap
 from slam.photometric import COLUMNS, Anchors, PhotometricFit, linearise
 from slam.photometric_config import PhotometricConfig
-from slam.splatting import NEAR_M
-from slam.splatting.rendering import Rendering
+from slam.registration import lay_on_planes
 from slam.splatting.view import View
 
 TRIAL_SCALE = 0.05
 """Brightness by which residuals count while two exposures are compared."""
 LEAST_SLOPE = 1e-4
-"""Brightness a pixel below which a rendering is flat."""
+"""Brightness a pixel below which a picture is flat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,49 +45,24 @@ class Photometry:
         return not self.reason
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What the rendering is known to get wrong: its residual where a picture is known already.
-
-    Splats on a slanted surface hide the farther part of their neighbours, so that a rendering is shifted a little
-    towards the distance. Left in, that carries the pose ahead by some parts in a thousand of the way.
-
-    Attributes:
-        view: of the last keyframe.
-        residual: (H, W) float32 brightness of the rendering less that of the keyframe, at the map's exposure; 0 where
-            the map shows nothing.
-    """
-
-    view: View
-    residual: NDArray[np.float32]
-
-    def at(self, points: NDArray[np.float64], blur_px: float) -> NDArray[np.float32]:
-        """(N,) residual where the view shows the points (N, 3, odom), 0 outside."""
-        pixels, depths = self.view.project(points)
-        smooth = gaussian_filter(self.residual, blur_px)
-        sampled = map_coordinates(smooth, pixels[:, ::-1].T, order=1, mode="constant")
-        return np.where(depths > NEAR_M, sampled, 0.0).astype(np.float32)
-
-
 def anchors_of(
-    rendering: Rendering, view: View, blur_px: float, config: PhotometricConfig, reference: Reference | None = None
+    template: Template, usable: NDArray[np.bool_], plane_map: PlaneMap, blur_px: float, config: PhotometricConfig
 ) -> Anchors:
-    """The rendered pixels with the largest brightness gradient, spread over the picture."""
-    known = (rendering.alpha > config.least_alpha).astype(np.float32)
-    cover = np.maximum(gaussian_filter(known, blur_px), 1e-3)
-    grey = gaussian_filter(rendering.colour @ GREY / np.maximum(rendering.alpha, 1e-3) * known, blur_px) / cover
+    """The template's usable pixels with the largest brightness gradient, spread over the picture.
+
+    Where they belong to a plane of the LiDAR's map they lie on it: a depth wrong by a share makes the way wrong by it.
+    """
+    covered = template.covered.astype(np.float32)
+    cover = np.maximum(gaussian_filter(covered, blur_px), 1e-3)
+    grey = gaussian_filter(template.brightness * covered, blur_px) / cover
     slope_v, slope_u = np.gradient(grey)
-    depth = rendering.expected_depth(config.least_alpha)
-    strength = np.hypot(slope_u, slope_v) * np.isfinite(depth) * (cover > 0.95)
-    rows, columns = _picked(strength, config.pixels)
-    K, T = view.K, np.linalg.inv(view.T_camera_world)
-    rays = np.stack([(columns - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1], np.ones(len(rows))], axis=1)
-    points = (rays * depth[rows, columns, None].astype(np.float64)) @ T[:3, :3].T + T[:3, 3]
-    known_error = reference.at(points, blur_px) if reference is not None else np.float32(0.0)
+    rows, columns = _picked(np.hypot(slope_u, slope_v) * usable * (cover > 0.95), config.pixels)
+    points = template.points(rows, columns)
+    lay_on_planes(plane_map, points, template.view.position, config.depth_sigma_m)
     return Anchors(
         points,
         np.stack([rows, columns], axis=1).astype(np.int32),
-        grey[rows, columns] - known_error,
+        grey[rows, columns],
         np.stack([slope_u[rows, columns], slope_v[rows, columns]], axis=1).astype(np.float32),
     )
 
@@ -125,25 +100,26 @@ def unusable(grey: NDArray[np.float32], config: PhotometricConfig) -> str:
 
 def update(
     state: FilterState,
-    rendering: Rendering,
+    template: Template,
     view: View,
     grey: NDArray[np.float32],
     T_body_camera: NDArray[np.float64],
+    plane_map: PlaneMap,
     config: PhotometricConfig,
-    reference: Reference | None = None,
 ) -> Photometry:
-    """Move the state so that the picture agrees with what the map shows.
+    """Move the state so that the picture agrees with what is known of the surroundings.
 
     Args:
         state: the prior, at the scan's end.
-        rendering: of the map as it was before this picture, from ``view``, the prior's.
+        template: of the map as it was before this picture.
+        view: of the picture, by the prior.
         grey: (H, W) float32 brightness of the picture, of the map's size.
         T_body_camera: (4, 4) optical frame at the picture's time in the body frame at the scan's end.
-        reference: what the rendering is known to get wrong.
+        plane_map: the LiDAR's.
     """
-    prior, now, fit = state, state, None
+    prior, now, fit, usable = state, state, None, template.seen_from(view)
     for blur_px in config.blurs_px:
-        anchors, image = anchors_of(rendering, view, blur_px, config, reference), gaussian_filter(grey, blur_px)
+        anchors, image = anchors_of(template, usable, plane_map, blur_px, config), gaussian_filter(grey, blur_px)
         if len(anchors) < config.least_pixels:
             return Photometry(state, f"the map shows {len(anchors)} pixels with texture, too few")
         if fit is None:

@@ -248,3 +248,40 @@ def linearise(
     )  # fmt: skip
     rms = math.sqrt(squares / matched) if matched else math.nan
     return Fit(A, b, N, matched, rms, weight)
+
+
+@njit(cache=True)
+def _lay(a, voxel, points, eye, variance, most_share, laid):
+    best, spread = np.empty(4), np.zeros(6)
+    work = (np.empty(64, np.int64), np.empty((64, 3)), np.empty(3))
+    margin = 3.0 * math.sqrt(variance[0])
+    for i in range(len(points)):
+        point = points[i]
+        _search(a, voxel, point, margin, variance, spread, best, work)
+        if best[1] < 0.0:
+            continue
+        p = a.planes[np.int64(best[1])]
+        sight = p[0] * (point[0] - eye[0]) + p[1] * (point[1] - eye[1]) + p[2] * (point[2] - eye[2])
+        if abs(best[2]) > most_share * abs(sight):
+            continue
+        laid[i] = True
+        for k in range(3):
+            point[k] -= best[2] / sight * (point[k] - eye[k])
+
+
+def lay_on_planes(
+    plane_map: PlaneMap, points: NDArray[np.float64], eye: NDArray[np.float64], sigma_m: float, most_share: float = 0.1
+) -> NDArray[np.bool_]:
+    """Move points (N, 3, odom), in place, along their lines of sight from ``eye`` (3,) onto the planes they belong to.
+
+    Args:
+        sigma_m: standard deviation of the points, in any direction; no plane is theirs that is off by three of it.
+        most_share: of its distance that a point may be moved by.
+
+    Returns:
+        (N,) which points were moved.
+    """
+    laid = np.zeros(len(points), np.bool_)
+    variance = sigma_m**2 * np.array([1.0, 0.0, 0.0, 1.0, 0.0, 1.0])
+    _lay(plane_map.arrays, plane_map.config.voxel_m, points, eye, variance, most_share, laid)
+    return laid

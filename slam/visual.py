@@ -23,11 +23,12 @@ from slam.gaussian_map.mapping_config import MappingConfig
 from slam.gaussian_map.pictures import GREY
 from slam.gaussian_map.regions import RegionStore
 from slam.gaussian_map.store import GaussianMap
+from slam.gaussian_map.template import Template
 from slam.ieskf import FilterState
 from slam.measurements import Image
 from slam.octree import PlaneMap
 from slam.photometric_config import PhotometricConfig
-from slam.photometric_update import Photometry, Reference, unusable, update
+from slam.photometric_update import Photometry, unusable, update
 from slam.prediction import Prediction
 
 DISTRUSTED = 5
@@ -195,7 +196,7 @@ class Visual:
             done += mapper.work(steps=1)
             self._owed -= 1
         if done and self.is_idle:
-            self._ready_references(mapper)
+            self._ready_templates(mapper)
         wait = self.mapping.judge_after or mapper.taken + 1
         while self._held_out and (mapper.taken >= self._held_out[0][0] + wait or len(self._held_out) > MOST_WAITING):
             self._judge_oldest()
@@ -206,11 +207,11 @@ class Visual:
         """Whether all pictures so far are in the map, and fitted."""
         return not self._laid_by and not self._owed
 
-    def _ready_references(self, mapper: Mapper) -> None:
+    def _ready_templates(self, mapper: Mapper) -> None:
         """Render what the next pictures are held against now, so that their poses do not wait for it."""
-        if self.photometric is not None and self.photometric.use_reference:
+        if self.photometric is not None and self.photometric.use_keyframe:
             for name in self._cameras:
-                mapper.last_residual(name)
+                mapper.last_template(name)
 
     def _take_in(
         self, mapper: Mapper, image: Image, held_out: bool, T_odom_base: NDArray[np.float64], points: NDArray
@@ -309,6 +310,7 @@ class Visual:
         T_end[:3, :3], T_end[:3, 3] = state.R, state.position
         camera = self.calibration.cameras[image.camera]
         T_body_camera = np.linalg.inv(T_end) @ T_odom_body @ self._T_body_base @ camera.T_base_camera
-        known = mapper.last_residual(image.camera) if config.use_reference else None
-        reference = Reference(*known) if known else None
-        return update(state, mapper.render(view), view, picture @ GREY, T_body_camera, config, reference)
+        template = mapper.last_template(image.camera) if config.use_keyframe else None
+        if template is None:
+            template = Template.rendered(mapper.render(view), view, config.least_alpha)
+        return update(state, template, view, picture @ GREY, T_body_camera, plane_map, config)

@@ -230,15 +230,33 @@ def test_without_time_no_step_is_made_and_with_a_number_so_many():
     assert chosen.work(budget_s=0.05) >= 1
 
 
-def test_what_the_map_gets_wrong_at_the_last_keyframe_is_known_without_rendering_until_the_map_changes():
+def test_the_last_keyframe_is_known_with_its_depths_without_rendering_until_the_map_changes():
     chosen = mapper()
     drive(chosen, (0.0,))
-    _, first = chosen.last_residual("front")
+    first = chosen.last_template("front")
     rendered = []
     chosen.render = lambda view, render=chosen.render: rendered.append(view) or render(view)
-    assert chosen.last_residual("front")[1] is first and not rendered
+    assert chosen.last_template("front") is first and not rendered
     chosen.work(steps=1)
-    assert not np.array_equal(chosen.last_residual("front")[1], first) and len(rendered) == 1
+    second = chosen.last_template("front")
+    assert not np.array_equal(second.depth, first.depth, equal_nan=True) and len(rendered) == 1
+    assert chosen.last_template("rear") is None
+
+
+def test_a_keyframe_shows_its_pixels_where_they_are_and_a_view_from_ahead_fewer_of_them():
+    chosen = mapper()
+    drive(chosen, (0.0,))
+    template = chosen.last_template("front")
+    rows, columns = np.nonzero(np.isfinite(template.depth))
+    assert len(rows) > 0.5 * template.depth.size
+    pixels, depths = template.view.project(template.points(rows, columns))
+    assert np.allclose(pixels, np.stack([columns, rows], axis=1), atol=1e-6)
+    assert np.allclose(depths, template.depth[rows, columns], rtol=1e-6)
+    ahead = View.of(CAMERA, pose(1.0))
+    seen = template.seen_from(ahead)
+    assert 0.3 * len(rows) < seen.sum() < 0.9 * len(rows)
+    pixels, _ = ahead.project(template.points(*np.nonzero(seen)))
+    assert (pixels > 0).all() and (pixels < [ahead.width - 1, ahead.height - 1]).all()
 
 
 def test_a_camera_that_stands_still_brings_no_second_keyframe():

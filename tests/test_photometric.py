@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 
 from slam import so3
+from slam.gaussian_map.template import Template
 from slam.ieskf import FilterState
+from slam.octree import PlaneMap
+from slam.odometry_config import MapConfig
 from slam.photometric import OFFSET_SIGMA, Anchors, linearise
 from slam.photometric_config import PhotometricConfig
 from slam.photometric_update import update
@@ -122,7 +125,9 @@ def pixels_off(state: FilterState, off_m: np.ndarray, off_rad: np.ndarray) -> fl
 
 def photometry(picture: np.ndarray, state: FilterState):
     rendering, view = seen_at(state.R, state.position)
-    return update(state, rendering, view, picture.astype(np.float32), camera_on_body(), CONFIG)
+    template = Template.rendered(rendering, view, CONFIG.least_alpha)
+    nothing = PlaneMap(MapConfig())
+    return update(state, template, view, picture.astype(np.float32), camera_on_body(), nothing, CONFIG)
 
 
 def test_a_picture_from_the_side_moves_the_pose_there():

@@ -11,7 +11,7 @@ from slam import so3
 from slam.deskew import bend
 from slam.octree import DEPTH, PLANE, STATE, USED
 from slam.odometry_config import MapConfig
-from slam.registration import linearise
+from slam.registration import lay_on_planes, linearise
 
 SURE = variance(1e-8, 1e-6)
 """Variances of a pose that widens the gate by next to nothing."""
@@ -94,6 +94,24 @@ def test_a_point_beyond_three_sigma_of_its_plane_is_not_matched():
     assert near.matched == 1 and near.rms_m == pytest.approx(0.03, abs=0.003)
     assert far.matched == 0
     assert not far.information.any() and not far.vector.any() and np.isnan(far.rms_m)
+
+
+def test_points_are_laid_on_their_plane_along_the_line_of_sight_and_others_stay():
+    plane_map, eye = mapped(ground()), np.array([1.0, 1.0, 4.0])
+    on_it = np.array([[2.0, 2.5, 1.7], [3.0, 1.2, 1.7]])
+    points = np.concatenate([eye + 0.99 * (on_it - eye), [[2.0, 2.0, 1.95], [20.0, 0.0, 1.7]]])
+    before = points.copy()
+    laid = lay_on_planes(plane_map, points, eye, 0.03)
+    assert laid.tolist() == [True, True, False, False]
+    assert np.allclose(points[:2], on_it, atol=0.002)
+    assert np.array_equal(points[2:], before[2:])
+
+
+def test_a_point_that_is_looked_at_along_its_plane_is_not_moved_far():
+    plane_map = mapped(ground())
+    points = np.array([[3.0, 2.0, 1.72]])
+    assert not lay_on_planes(plane_map, points, np.array([1.0, 2.0, 1.74]), 0.03).any()
+    assert np.array_equal(points, [[3.0, 2.0, 1.72]])
 
 
 def test_an_uncertain_pose_opens_the_gate_without_making_the_point_less_certain():

@@ -25,6 +25,7 @@ from slam.gaussian_map.refine import observe, refine, residuals
 from slam.gaussian_map.returns import completed, seen_from
 from slam.gaussian_map.seeding import seed_pixels, seeds
 from slam.gaussian_map.store import GaussianMap
+from slam.gaussian_map.template import Template
 from slam.measurements import Image
 from slam.splatting.backend import rasteriser
 from slam.splatting.rendering import Gradients, Rendering
@@ -63,7 +64,7 @@ class Mapper:
         self._developed: tuple[Image | None, NDArray[np.float32]] = (None, np.zeros((0, 0, 3), np.float32))
         self._turn, self._reach_m = 0, config.reach_m
         self._changes = 0
-        self._residuals: dict[str, tuple[int, NDArray[np.float32]]] = {}
+        self._templates: dict[str, tuple[int, Template]] = {}
 
     def pictured(self, image: Image, T_odom_base: NDArray[np.float64]) -> tuple[View, NDArray[np.float32]]:
         """Where a picture was taken from, and the picture (H, W, 3) float32 with its distortion undone."""
@@ -97,25 +98,26 @@ class Mapper:
         """Whether the map shows enough to look for a pose by it."""
         return self.taken >= self.config.keyframes.least_taken or len(self.map) >= self.config.keyframes.least_gaussians
 
-    def last_residual(self, camera: str) -> tuple[View, NDArray[np.float32]] | None:
-        """View of a camera's last keyframe, and (H, W) the brightness that the map shows there less the picture's.
+    def last_template(self, camera: str) -> Template | None:
+        """A camera's last keyframe with the depths that the map shows there; None before its first.
 
         Rendered when the map has changed since it was last asked for.
         """
         if camera not in self._last:
             return None
-        changes, residual = self._residuals.get(camera, (-1, np.zeros((0, 0), np.float32)))
-        if changes != self._changes:
-            residual = self._residual(self._last[camera])
-            self._residuals[camera] = (self._changes, residual)
-        return self._last[camera].look.view, residual
+        changes, template = self._templates.get(camera, (-1, None))
+        if template is None or changes != self._changes:
+            template = self._template(self._last[camera])
+            self._templates[camera] = (self._changes, template)
+        return template
 
-    def _residual(self, keyframe: Keyframe) -> NDArray[np.float32]:
-        rendering = self.render(keyframe.look.view)
-        alpha = np.maximum(rendering.alpha, 1e-3)[:, :, None]
-        off = rendering.colour / alpha - keyframe.exposure.undone(keyframe.look.picture)
-        off[rendering.alpha < CERTAIN_ALPHA] = 0.0
-        return (off @ GREY) * keyframe.still(rendering, self.config.fit)
+    def _template(self, keyframe: Keyframe) -> Template:
+        """What moves has no depth."""
+        look = keyframe.look
+        rendering = self.render(look.view)
+        depth = rendering.expected_depth(CERTAIN_ALPHA)
+        depth[keyframe.still(rendering, self.config.fit) == 0.0] = np.nan
+        return Template(look.view, keyframe.exposure.undone(look.picture) @ GREY, depth, look.inside)
 
     def render_map(self, view: View) -> Rendering:
         """What the map shows from anywhere, far parts in less detail."""
