@@ -50,7 +50,8 @@ def anchors_of(
 ) -> Anchors:
     """The template's usable pixels with the largest brightness gradient, spread over the picture.
 
-    Where they belong to a plane of the LiDAR's map they lie on it: a depth wrong by a share makes the way wrong by it.
+    Those that belong to a plane of the LiDAR's map lie on it, and if those are most the others are left out: a depth
+    wrong by a share makes the way wrong by it.
     """
     covered = template.covered.astype(np.float32)
     cover = np.maximum(gaussian_filter(covered, blur_px), 1e-3)
@@ -58,7 +59,9 @@ def anchors_of(
     slope_v, slope_u = np.gradient(grey)
     rows, columns = _picked(np.hypot(slope_u, slope_v) * usable * (cover > 0.95), config.pixels)
     points = template.points(rows, columns)
-    lay_on_planes(plane_map, points, template.view.position, config.depth_sigma_m)
+    laid = lay_on_planes(plane_map, points, template.view.position, config.depth_sigma_m)
+    if 2 * laid.sum() > len(laid):
+        rows, columns, points = rows[laid], columns[laid], points[laid]
     return Anchors(
         points,
         np.stack([rows, columns], axis=1).astype(np.int32),

@@ -22,6 +22,8 @@ from slam.octree import DEPTH, PLANE, REACH2, SPLIT, STATE, TILT1, TILT2, VARIAN
 
 UNKNOWN, NONE = -2, -1
 """Instead of a point's plane: not looked for yet; looked for in vain."""
+PLANE_SHARE = 0.25
+"""Points are laid on planes that are known so much better than they are themselves."""
 
 
 class Noise(NamedTuple):
@@ -258,11 +260,13 @@ def _lay(a, voxel, points, eye, variance, most_share, laid):
     for i in range(len(points)):
         point = points[i]
         _search(a, voxel, point, margin, variance, spread, best, work)
-        if best[1] < 0.0:
+        node = np.int64(best[1])
+        if node < 0 or best[3] - variance[0] > PLANE_SHARE**2 * variance[0]:
             continue
-        p = a.planes[np.int64(best[1])]
+        p = a.planes[node]
         sight = p[0] * (point[0] - eye[0]) + p[1] * (point[1] - eye[1]) + p[2] * (point[2] - eye[2])
-        if abs(best[2]) > most_share * abs(sight):
+        rough = p[VARIANCE] * a.moments[node, 0] > variance[0]
+        if rough or abs(best[2]) > most_share * abs(sight):
             continue
         laid[i] = True
         for k in range(3):
@@ -273,6 +277,8 @@ def lay_on_planes(
     plane_map: PlaneMap, points: NDArray[np.float64], eye: NDArray[np.float64], sigma_m: float, most_share: float = 0.1
 ) -> NDArray[np.bool_]:
     """Move points (N, 3, odom), in place, along their lines of sight from ``eye`` (3,) onto the planes they belong to.
+
+    Planes that are rougher than the points, or known little better (few returns far away leave a tilt), take none.
 
     Args:
         sigma_m: standard deviation of the points, in any direction; no plane is theirs that is off by three of it.

@@ -114,6 +114,15 @@ def test_a_point_that_is_looked_at_along_its_plane_is_not_moved_far():
     assert np.array_equal(points, [[3.0, 2.0, 1.72]])
 
 
+def test_no_point_is_laid_on_a_rough_plane_nor_far_out_on_one_that_a_narrow_strip_left_tilted():
+    rng, eye = np.random.default_rng(1), np.array([1.0, 1.0, 4.0])
+    rough = mapped(surface(rng, (0.2, 0.2, 1.7), [3.6, 0, 0], [0, 3.6, 0], noise=0.05))
+    strip = mapped(surface(rng, (0.2, 1.9, 1.7), [3.6, 0, 0], [0, 0.2, 0], count=100, noise=0.02))
+    assert not lay_on_planes(rough, np.array([[2.0, 2.0, 1.71]]), eye, 0.03).any()
+    laid = lay_on_planes(strip, np.array([[2.0, 2.0, 1.71], [2.0, 2.6, 1.71]]), eye, 0.03)
+    assert laid.tolist() == [True, False]
+
+
 def test_an_uncertain_pose_opens_the_gate_without_making_the_point_less_certain():
     plane_map = mapped(ground())
     closed, opened = (
