@@ -114,9 +114,8 @@ def main() -> None:
     _rows(report, found, blind)
     report.note(
         f"City: the first {CITY_SCANS} scans of seed {SEED}, of every {EVERY} pictures the last held out. Corridor: "
-        f"the whole of seed {SEED}, and its first {EARLY_SCANS} scans without a bar: after 17 s with nothing for the "
-        "LiDAR along the corridor an IMU may still be better than the camera, whose error grows with the way. Times "
-        "are of one process beside another."
+        f"the whole of seed {SEED}, and its first {EARLY_SCANS} scans, 17 s with nothing for the LiDAR along it, after "
+        "which an IMU has not drifted much yet. Times are of one process beside another."
     )
     report.save()
 
