@@ -29,7 +29,7 @@ from detection.datasets import FolderDataset, FolderWriter
 from detection.inference import Detector
 from detection.model import SparseFusion
 from detection.sample import Sample
-from detection.training import read_curves, train
+from detection.training import TRAINING, read_curves, train
 from detection_worlds import CLASSES, LEARNING, TINY, scene
 
 CITY = ("car", "pedestrian", "hydrant")
@@ -236,3 +236,21 @@ def test_a_training_that_was_broken_off_goes_on_and_one_that_is_done_is_left(sma
     assert [row["step"] for row in read_curves(small_runs / "full-0")] == list(range(1, LEARNING.steps + 1))
     metrics = detection_runs.metrics_of("full", 0)
     assert metrics is not None and metrics["one_hot"]["per_head"].keys() == set(HEADS)
+
+
+def test_a_training_broken_off_before_it_kept_anything_does_not_go_on_from_another_ones_file(small_runs, monkeypatch):
+    folder = small_runs / "full-0"
+    folder.mkdir()
+    (folder / "began.txt").write_text("of other code", encoding="utf-8")
+    (folder / TRAINING).write_bytes(b"of other code")
+
+    def broken(*_, **options):
+        raise InterruptedError
+
+    monkeypatch.setattr(detection_runs, "train", broken)
+    with pytest.raises(InterruptedError):
+        detection_runs.run("full", 0, "cpu")
+    resumed = []
+    monkeypatch.setattr(detection_runs, "train", lambda *a, **o: resumed.append(o["resume"]) or train(*a, **o))
+    detection_runs.run("full", 0, "cpu")
+    assert resumed == [False]
