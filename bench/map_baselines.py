@@ -52,8 +52,7 @@ def warped(source: Frame, view: View) -> NDArray[np.float32]:
     row, column = np.mgrid[: source.view.height, : source.view.width]
     depth = 1.0 / inverse(column, row)
     known = np.isfinite(depth)
-    K, T_world_camera = source.view.K, np.linalg.inv(source.view.T_camera_world)
-    rays = np.stack([(column[known] - K[0, 2]) / K[0, 0], (row[known] - K[1, 2]) / K[1, 1], np.ones(known.sum())], 1)
+    T_world_camera, rays = np.linalg.inv(source.view.T_camera_world), source.view.rays(row[known], column[known])
     points = rays * depth[known][:, None] @ T_world_camera[:3, :3].T + T_world_camera[:3, 3]
     at, far, which = projected(view, points)
     return _filled(*_splatted(view, at, far, source.picture[known][which]))

@@ -1,8 +1,8 @@
 # SPDX-FileCopyrightText: The Mem4Nav stack developers
 # SPDX-License-Identifier: Apache-2.0
-"""The camera measurement: a picture against the map rendered from where the filter believes the camera is.
+"""The camera measurement: a picture against what is known of the surroundings.
 
-A rendered pixel is a point of the map with a brightness g (an anchor). Residual z = g - tau I(pi(p_C)), with the
+A known pixel is a point with a brightness g (an anchor). Residual z = g - tau I(pi(p_C)), with the
 picture I, the inverse exposure tau and the anchor p_C in the camera at the pose that is tried. Jacobian in the error
 order [theta, position, tau] (Zhu et al. 2025, GS-LIVO, section V; columns by the chain pi, camera in body, body):
 
@@ -33,10 +33,10 @@ OFFSET_SIGMA = 0.03
 
 @dataclass(frozen=True, slots=True)
 class Anchors:
-    """Rendered pixels as points with a brightness.
+    """Known pixels as points with a brightness.
 
     Attributes:
-        points: (N, 3) odom, metres. pixels: (N, 2) int32 rows and columns that they were rendered at.
+        points: (N, 3) odom, metres. pixels: (N, 2) int32 rows and columns where they are known from.
         brightness: (N,) float32 in [0, 1]. slope: (N, 2) float32, its gradient along columns and rows, per pixel.
     """
 

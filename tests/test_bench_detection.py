@@ -207,6 +207,13 @@ def small_runs(frames, tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
+def resumptions(monkeypatch) -> list[bool]:
+    """Of each training from now on, whether it goes on from what was kept."""
+    resumed: list[bool] = []
+    monkeypatch.setattr(detection_runs, "train", lambda *a, **o: resumed.append(o["resume"]) or train(*a, **o))
+    return resumed
+
+
 @pytest.mark.parametrize("name", ["lidar", "camera"])
 def test_a_variant_is_trained_and_judged_with_its_sensors(name, small_runs, monkeypatch):
     assert detection_runs.metrics_of(name, 0) is None
@@ -228,8 +235,7 @@ def test_a_training_that_was_broken_off_goes_on_and_one_that_is_done_is_left(sma
     monkeypatch.setattr(detection_runs, "train", broken)
     with pytest.raises(InterruptedError):
         detection_runs.run("full", 0, "cpu")
-    resumed = []
-    monkeypatch.setattr(detection_runs, "train", lambda *a, **o: resumed.append(o["resume"]) or train(*a, **o))
+    resumed = resumptions(monkeypatch)
     detection_runs.run("full", 0, "cpu")
     detection_runs.run("full", 0, "cpu")
     assert resumed == [True]
@@ -250,7 +256,6 @@ def test_a_training_broken_off_before_it_kept_anything_does_not_go_on_from_anoth
     monkeypatch.setattr(detection_runs, "train", broken)
     with pytest.raises(InterruptedError):
         detection_runs.run("full", 0, "cpu")
-    resumed = []
-    monkeypatch.setattr(detection_runs, "train", lambda *a, **o: resumed.append(o["resume"]) or train(*a, **o))
+    resumed = resumptions(monkeypatch)
     detection_runs.run("full", 0, "cpu")
     assert resumed == [False]

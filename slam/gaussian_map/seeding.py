@@ -70,9 +70,9 @@ def seeds(
         M Gaussians in the world, and (M,) the size of their footprint across the slant, metres.
     """
     i, j = pixels
-    K, R = view.K, view.T_camera_world[:3, :3]
+    R = view.T_camera_world[:3, :3]
     z, n = depth[i, j].astype(np.float64), normal[i, j].astype(np.float64)
-    rays = np.stack([(j - K[0, 2]) / K[0, 0], (i - K[1, 2]) / K[1, 1], np.ones(len(i))], axis=1)
+    rays = view.rays(i, j)
     points = rays * z[:, None]
     sight = rays / np.linalg.norm(rays, axis=1, keepdims=True)
     cosine = np.clip(-(sight * n).sum(axis=1), STEEPEST, 1.0)
@@ -82,7 +82,7 @@ def seeds(
     lean[flat] = np.cross(n[flat], _any_across(n[flat]))
     lean /= np.linalg.norm(lean, axis=1, keepdims=True)
     axes = np.stack([n, lean, np.cross(n, lean)], axis=2)
-    spacing = config.spacing_px * z / K[0, 0]
+    spacing = config.spacing_px * z / view.K[0, 0]
     sigma = config.overlap * spacing
     scales = np.stack([np.full_like(sigma, config.thickness_m), sigma / cosine, sigma], axis=1)
     out = Gaussians.zeros(len(i), coefficients)

@@ -46,9 +46,8 @@ class Template:
 
     def points(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.float64]:
         """(N, 3, odom) what pixels (N,) show."""
-        K, R = self.view.K, self.view.T_camera_world[:3, :3]
-        rays = np.stack([(columns - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1], np.ones(len(rows))], axis=1)
-        return (rays * self.depth[rows, columns, None].astype(np.float64)) @ R + self.view.position
+        seen = self.view.rays(rows, columns) * self.depth[rows, columns, None].astype(np.float64)
+        return seen @ self.view.T_camera_world[:3, :3] + self.view.position
 
     def seen_from(self, view: View) -> NDArray[np.bool_]:
         """(H, W) which pixels of known depth another view shows, away from its edges."""

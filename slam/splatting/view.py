@@ -39,6 +39,11 @@ class View:
         """(3,) of the camera in the world, metres."""
         return -self.T_camera_world[:3, :3].T @ self.T_camera_world[:3, 3]
 
+    def rays(self, rows: NDArray[np.integer], columns: NDArray[np.integer]) -> NDArray[np.float64]:
+        """(N, 3, camera) what lies at depth 1 behind pixels (N,)."""
+        K = self.K
+        return np.stack([(columns - K[0, 2]) / K[0, 0], (rows - K[1, 2]) / K[1, 1], np.ones(len(rows))], axis=1)
+
     def project(self, points: NDArray[np.floating]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Of points (N, 3, world): (N, 2) pixels u, v, and (N,) depths, metres. Behind the camera u, v say nothing."""
         seen = points @ self.T_camera_world[:3, :3].T + self.T_camera_world[:3, 3]
