@@ -34,6 +34,13 @@ def named(text: str) -> list[str]:
         ("Bear slightly left; go straight.", [LEFT]),
         ("Go right when you reach the church.", [RIGHT]),
         ("Head towards the left hand side of the road and stop.", []),
+        ("At the light make a left and then another quick left.", [LEFT, LEFT]),
+        ("Take a left, then an immediate right.", [LEFT, RIGHT]),
+        ("Turn left and the bank is on your right.", [LEFT]),
+        ("Turn 90 degrees right and walk.", [RIGHT]),
+        ("Pass a left side street before another right side street. Turn on it.", [RIGHT]),
+        ("At the following right side street, turn and walk to the light.", [RIGHT]),
+        ("There is a street to the left. After your turn, go on.", []),
     ],
 )
 def test_turns_are_told_from_sides(text: str, expected: list[int]):

@@ -68,7 +68,7 @@ def test_an_ensemble_learns_which_place_was_the_goal_and_when_it_lies_ahead_and_
         places[-1] = (0.0, 0.0, 1.0, 3.0)
         best = int(places[:-1, 2].argmax())
         rows.stops.append((places, len(places) - 2 - best if places[best, 2] > 1.0 else -2))
-    policy = fit_stops(rows, FitConfig(networks=3, hidden=16, stop_epochs=60, unseen=0.0), 0)
+    policy = fit_stops(rows, FitConfig(networks=3, stop_hidden=16, stop_epochs=60, unseen=0.0), 0)
     ahead = [hops < 0 for _, hops in rows.stops]
     picks = [len(places) - 2 - int(policy.pick(places).argmax()) for places, _ in rows.stops]
     assert np.mean([max(hops, -1) == pick for (_, hops), pick in zip(rows.stops, picks, strict=True)]) > 0.85

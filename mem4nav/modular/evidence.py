@@ -19,6 +19,8 @@ PARTS = ("told before", "on the way", "before the turn", "after the turn", "late
 HERE_M, NEAR_M = 18.0, 38.0
 _SIDES = {"left": -1, "right": 1}
 _CORNERS = {"near": -1, "far": 1}
+_IS_THERE = frozenset(("is", "be", "see", "have", "a", "the"))
+_AROUND, _BEFORE = 7, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,24 @@ def gather(
 def agreement(instruction: Instruction, mention: Mention, bearing_deg: float) -> tuple[float, float]:
     """Whether "on the left" and "near corner" after a mention fit the bearing from the direction of walking."""
     sine, cosine = np.sin(np.radians(bearing_deg)), np.cos(np.radians(bearing_deg))
-    around = [word.stem for word in instruction.words[mention.last : mention.last + 7]]
+    around = [word.stem for word in instruction.words[mention.last : mention.last + _AROUND]]
     return float(_said(around, _SIDES) * sine), float(_said(around, _CORNERS) * cosine)
+
+
+def said_side(stems: Sequence[str], mention: Mention) -> int:
+    """-1 for what is said to be on the left, 1 on the right, 0 where no side is said: "the bank on your left"."""
+    after = _said(stems[mention.last : mention.last + _AROUND], _SIDES)
+    return after or _said_before(stems[max(mention.first - _BEFORE, 0) : mention.first])
+
+
+def _said_before(stems: Sequence[str]) -> int:
+    """ "On your left is the bank": the side, unless it is that of a turn."""
+    for at in range(len(stems) - 1, -1, -1):
+        if stems[at] in (".", ";", ","):
+            return 0
+        if stems[at] in _SIDES and _IS_THERE & set(stems[at:]) and "turn" not in stems[max(at - 3, 0) : at]:
+            return _SIDES[stems[at]]
+    return 0
 
 
 def _said(stems: Sequence[str], meanings: dict[str, int]) -> int:

@@ -14,17 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mem4nav.modular.counts import CROSSINGS, LIGHTS, count_in
-from mem4nav.modular.evidence import strength
+from mem4nav.modular.evidence import said_side, strength
 from mem4nav.modular.labels import Landmark
 from mem4nav.modular.mentions import Mention, MentionFinder
 from mem4nav.modular.subgoals import Instruction
+from mem4nav.modular.stop_words import AT, BEFORE, PAST, ToldStop, between_crossings
 from mem4nav.modular.track import APART_M, LATEST, Track, light_ahead_m
 
 _STOPS = frozenset(("stop", "stopping", "destination", "goal", "arrive", "end", "there", "reach"))
-_PAST = frozenset(("past", "after", "passing", "pass", "passed", "beyond", "end"))
-_BEFORE = frozenset(("before", "reaching", "until", "short", "prior", "start", "begin", "beginning"))
-_AT = frozenset(("at", "front", "next", "by", "near", "outside", "beside", "between", "across", "middle", "center",
-                 "with", "alongside", "adjacent", "under"))  # fmt: skip
 RELATIONS = 4
 CENTRES_M = np.array([-45.0, -28.0, -16.0, -8.0, 0.0, 8.0, 16.0, 28.0, 45.0])
 """How far ahead of a place a landmark lies: bumps that overlap to 1."""
@@ -36,15 +33,18 @@ CUES = (
 )  # fmt: skip
 _AT_MARK_M = 4.0
 _ASIDE_M, _AHEAD_M = 40.0, 60.0
+_PLAINLY_ASIDE_M, _WRONG_SIDE = 4.0, 0.35
+"""A landmark that lies so far to the other side than the text says counts for so much."""
 _LEAST_STRENGTH = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
 class _Remark:
-    """A mention that bears on the stop: which kind of remark (row of the histogram), how telling."""
+    """A mention that bears on the stop: which kind of remark (row of the histogram), how telling, on which side."""
 
     row: int
     strength: float
+    side: int
 
 
 class StopFeatures:
@@ -67,6 +67,7 @@ class StopFeatures:
         self._stems = [word.stem for word in instruction.words]
         self._begin = instruction.begins(len(instruction.goals) - 1)
         self._first, self._last = self._stop_sentence()
+        self._told = ToldStop.of(self._stems[self._first : self._last])
 
     def rows(self, goal: int, since: int, places: range, landmarks: Sequence[Landmark]) -> NDArray[np.float32]:
         """(P, F): the places, given by their steps in the track.
@@ -79,10 +80,11 @@ class StopFeatures:
         """
         walked = self._walked(goal, since, places)
         seen = self._seen(places, landmarks)
+        between = self._told.rows(*self._between(places), np.arange(places.start, places.stop) - since)
         ahead = np.zeros((len(places), 1))
         shared = np.array([float(cue in self._stems[self._first : self._last]) for cue in CUES])
         shared = np.broadcast_to(shared, (len(places), len(shared)))
-        return np.concatenate([walked, seen, shared, ahead], axis=1).astype(np.float32)
+        return np.concatenate([walked, seen, shared, between, ahead], axis=1).astype(np.float32)
 
     def ahead(self, goal: int, since: int) -> NDArray[np.float32]:
         """(1, F): that the goal was not reached yet, as one more place to pick."""
@@ -126,6 +128,12 @@ class StopFeatures:
         first = (at - since)[:, None] == np.arange(7)
         return np.concatenate([first, own, left, self._length(at), self._counted(since, here, metres)], axis=1)
 
+    def _between(self, places: range) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+        """(P,) metres from the crossing before each place, to the one after it, and whether it lies in one."""
+        steps = self._track.steps
+        at = [step.walked_m for step in steps if len(step.observation.ways_deg) >= 3]
+        return between_crossings(at, np.array([steps[place].walked_m for place in places]))
+
     def _length(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
         """(P, 5) how far along the longest route."""
         early, late = np.maximum(at - 40, 0) / 5.0, np.maximum(40 - at, 0) / 5.0
@@ -161,11 +169,12 @@ class StopFeatures:
                 continue
             east, north = (np.asarray(landmark.position_m) - at).T
             ahead = east * np.sin(course) + north * np.cos(course)
-            aside = np.abs(east * np.cos(course) - north * np.sin(course))
-            bumps = _bumps(ahead) * ((aside < _ASIDE_M) & (np.abs(ahead) < _AHEAD_M))[:, None]
+            right = east * np.cos(course) - north * np.sin(course)
+            bumps = _bumps(ahead) * ((np.abs(right) < _ASIDE_M) & (np.abs(ahead) < _AHEAD_M))[:, None]
             for remark in remarks:
+                fits = np.where(remark.side * right < -_PLAINLY_ASIDE_M, _WRONG_SIDE, 1.0)[:, None]
                 own = histogram[:, remark.row]
-                np.maximum(own, remark.strength * bumps, out=own)
+                np.maximum(own, remark.strength * fits * bumps, out=own)
         best = histogram.max(axis=(0, 2))
         relative = histogram / np.maximum(best, _LEAST_STRENGTH)[None, :, None]
         shared = np.broadcast_to(best, (len(places), _ROWS))
@@ -174,19 +183,19 @@ class StopFeatures:
     def _remark(self, mention: Mention) -> _Remark | None:
         if mention.first < self._begin:
             return None
-        value = strength(mention)
+        value, side = strength(mention), said_side(self._stems, mention)
         if mention.first >= self._last:
             far = "far" in self._stems[self._last :] and "too" in self._stems[self._last :]
-            return _Remark(_FAR if far else _LATER, value)
+            return _Remark(_FAR if far else _LATER, value, side)
         if mention.first < self._first:
-            return _Remark(_PASSED, value)
+            return _Remark(_PASSED, value, side)
         relation = self._relation(mention)
-        return _Remark(relation if mention.named else _KINDS + relation, value)
+        return _Remark(relation if mention.named else _KINDS + relation, value, side)
 
     def _relation(self, mention: Mention) -> int:
         """0 past it, 1 before it, 2 at it, 3 none said: the nearest such word in front of a mention."""
         for stem in reversed(self._stems[max(self._first, mention.first - 8) : mention.first]):
-            for relation, words in enumerate((_PAST, _BEFORE, _AT)):
+            for relation, words in enumerate((PAST, BEFORE, AT)):
                 if stem in words:
                     return relation
         return 3

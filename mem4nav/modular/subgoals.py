@@ -10,7 +10,7 @@ from mem4nav.modular.words import Word, stems_of, words_of
 
 LEFT, RIGHT = -1, 1
 _TURN_VERBS = frozenset(
-    stems_of("turn make take hang bear veer turning making taking bearing veering hanging took cut curve hook swing")
+    stems_of("turn make take hang bear veer turning making taking bearing veering hanging took cut curve hook swing bearing veering might")
 )
 _GO_VERBS = frozenset(stems_of("go head cross continue move walk travel proceed keep step going heading walking"))
 _BETWEEN = frozenset(
@@ -18,13 +18,18 @@ _BETWEEN = frozenset(
         "a an another the your that to immediate immediately quick slight sharp hard first second third fourth next "
         "1st 2nd 3rd 4th slightly one more directly this again very soft easy only last quickly then and wide final "
         "big fifth 5th small left right here there available possible double "
-        "on onto"
+        "on onto degree 90 far near hard sudden very tight main minor major complete"
     )
 )
 _MARKS = frozenset(".;:!?")
 _SIDES = {"left": LEFT, "right": RIGHT}
+_SIDE_OF = (["side"], ["corner"], ["hand"])
 _TURNED_INTO = frozenset(("street", "sidestreet", "road", "fork", "intersection"))
 _TOLD_BEFORE = 14
+_LONGEST_CHAIN = 6
+_ON_IT = frozenset(("it", "them", "these", "this", "that", "here", "there", "those"))
+_NOT_A_DEED = frozenset(("your", "the", "a", "before", "after", "you", "this", "of", "left", "right"))
+"""Words after which "turn" is a thing, or a turn that was told already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +108,15 @@ def read_instruction(text: str) -> Instruction:
 def _turns(stems: list[str]) -> list[Turn]:
     turns: list[Turn] = []
     for index, word in enumerate(stems):
-        if word == "turn" and stems[index + 1 : index + 2] and stems[index + 1] in ("here", "there", "into", "down"):
+        if word == "turn" and _turns_there(stems, index):
             side = 0 if _SIDES.keys() & set(stems[index : index + 5]) else _side_of_street(stems, index)
             if side:
                 turns.append(Turn(index, index + 1, side))
         if word in ("left", "right"):
             first = _turn_begin(stems, index)
-            if first is not None and not (turns and first <= turns[-1].last) and not _is_look(stems, first, index):
+            if turns and (first is None or first <= turns[-1].last):
+                first = _chained(stems, index, turns[-1].last)
+            if first is not None and not _is_look(stems, first, index):
                 last = index + 1 if index + 1 < len(stems) and stems[index + 1] in ("turn", "onto") else index
                 turns.append(Turn(first, last, LEFT if word == "left" else RIGHT))
     return turns
@@ -130,6 +137,32 @@ def _turn_begin(stems: list[str], index: int) -> int | None:
         if stems[at] not in _BETWEEN:
             return index if back == 1 and stems[at] in (",", "then") and _bare(stems, index) else None
     return None
+
+
+def _turns_there(stems: list[str], index: int) -> bool:
+    """ "Turn here", "turn on it", "turn and walk": to which side was told before."""
+    after, beyond = stems[index + 1 : index + 2], stems[index + 2 : index + 4]
+    if after in (["and"], ["."], [","]):
+        return not (index and stems[index - 1] in _NOT_A_DEED)
+    if after in (["on"], ["at"], ["onto"], ["in"]):
+        return bool(_ON_IT & set(beyond))
+    return after in (["here"], ["there"], ["into"], ["down"])
+
+
+def _chained(stems: list[str], index: int, before: int) -> int | None:
+    """First word of "another quick left" at ``index``, which has no verb of its own; None where it only says a side.
+
+    Args:
+        stems: of the text.
+        index: of "left" or "right".
+        before: last word of the turn before it.
+    """
+    said = set(stems[before + 1 : index])
+    article, at_once = bool(said & {"a", "an"}), bool(said & {"immediate", "immediately", "quick", "quickly"})
+    again = "another" in said or ("then" in said and (article or at_once or bool(said & {"next", "second"})))
+    if index - before - 1 > _LONGEST_CHAIN or not said <= _BETWEEN | {","} or stems[index + 1 : index + 2] in _SIDE_OF:
+        return None
+    return before + 1 if again or ("and" in said and article and at_once) else None
 
 
 def _is_look(stems: list[str], first: int, index: int) -> bool:

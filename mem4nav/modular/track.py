@@ -61,9 +61,15 @@ class Track:
         before, here, after = (self.steps[at + k].observation for k in (-BEND_REACH, 0, BEND_REACH))
         return angle_between_deg(_between(before, here)[1], _between(here, after)[1])
 
-    def long_course_deg(self, at: int) -> float:
-        """Compass direction of the last legs up to a step: steadier than ``course_deg`` of the last one alone."""
-        metres, bearing = _between(self.steps[max(at - _COURSE_LEGS, 0)].observation, self.steps[at].observation)
+    def long_course_deg(self, at: int, since: int = 0) -> float:
+        """Compass direction of the last legs up to a step: steadier than ``course_deg`` of the last one alone.
+
+        Args:
+            at: the step.
+            since: legs before this step do not count, where one turned there and has gone on.
+        """
+        first = max(at - _COURSE_LEGS, since if since < at else 0, 0)
+        metres, bearing = _between(self.steps[first].observation, self.steps[at].observation)
         return bearing if metres > 1.0 else self.steps[at].course_deg
 
     def _fresh(self, walked: float, kind: str) -> bool:

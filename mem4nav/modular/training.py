@@ -26,19 +26,20 @@ class FitConfig:
 
     Attributes:
         networks: in each ensemble.
-        hidden: width of both hidden layers.
+        turn_hidden, stop_hidden: width of both hidden layers, of the turns' networks and of the stops' and halts'.
         dropout: of the hidden layers.
-        unseen: dropout of the numbers that the stops' policy sees.
+        unseen: share of an example's numbers that a network does not see, others each time.
         turn_epochs: for the turns.
         stop_epochs: for the stops and the halts.
         exact: share of the stops' loss that asks for the goal itself; the rest is content with one hop from it.
     """
 
     networks: int = 5
-    hidden: int = 64
+    turn_hidden: int = 128
+    stop_hidden: int = 64
     dropout: float = 0.3
-    unseen: float = 0.2
-    turn_epochs: int = 12
+    unseen: float = 0.35
+    turn_epochs: int = 24
     stop_epochs: int = 14
     exact: float = 0.6
 
@@ -51,7 +52,7 @@ def fit_turns(rows: Rows, config: FitConfig, seed: int) -> Policy:
     def loss(logits: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
         return nn.functional.cross_entropy(logits, right[chosen], reduction="none")
 
-    return _ensemble(values, there, loss, config.turn_epochs, config, seed)
+    return _ensemble(values, there, loss, config.turn_hidden, config.turn_epochs, config, seed)
 
 
 def fit_stops(rows: Rows, config: FitConfig, seed: int) -> Policy:
@@ -80,27 +81,32 @@ def _fit_places(walks: Sequence[tuple[NDArray[np.float32], int]], config: FitCon
         exact = logs.gather(1, right[chosen][:, None])[:, 0]
         return -(1.0 - config.exact) * near - config.exact * exact
 
-    return _ensemble(values, there, loss, config.stop_epochs, config, seed, config.unseen)
+    return _ensemble(values, there, loss, config.stop_hidden, config.stop_epochs, config, seed)
 
 
 class _Ensemble(nn.Module):
-    """Networks of two hidden layers side by side, as one batched product; each forgets numbers of its own."""
+    """Networks of two hidden layers side by side, as one batched product, to learn: ``Policy`` is what they then say.
 
-    def __init__(self, numbers: int, config: FitConfig, unseen: float) -> None:
+    Each overlooks numbers of its own, the same in all rows of an example.
+    """
+
+    def __init__(self, numbers: int, hidden: int, config: FitConfig) -> None:
         super().__init__()
-        widths = (numbers, config.hidden, config.hidden, 1)
+        widths = (numbers, hidden, hidden, 1)
         self.weights, self.biases = nn.ParameterList(), nn.ParameterList()
         for before, after in pairwise(widths):
             bound = before**-0.5
             self.weights.append(torch.empty(config.networks, before, after).uniform_(-bound, bound))
             self.biases.append(torch.empty(config.networks, 1, after).uniform_(-bound, bound))
-        self._dropouts = (unseen, config.dropout, config.dropout)
+        self._unseen, self._dropout = config.unseen, config.dropout
 
-    def forward(self, rows: torch.Tensor) -> torch.Tensor:
-        """(K, R): what each of K networks says of (R, F) rows."""
-        values = rows.expand(len(self.weights[0]), -1, -1)
+    def forward(self, rows: torch.Tensor, examples: torch.Tensor) -> torch.Tensor:
+        """(K, R): what each of K networks says of (R, F) rows, each of one of the (R,) examples."""
+        networks, numbers = self.weights[0].shape[:2]
+        seen = nn.functional.dropout(rows.new_ones(networks, int(examples.max()) + 1, numbers), self._unseen)
+        values = rows * seen[:, examples]
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
-            values = nn.functional.dropout(values.relu() if layer else values, self._dropouts[layer], self.training)
+            values = nn.functional.dropout(values.relu(), self._dropout) if layer else values
             values = torch.baddbmm(bias, values, weight)
         return values[..., 0]
 
@@ -114,7 +120,7 @@ class _Objective(nn.Module):
         """(N,) losses, the networks' added up: each is led by its own alone."""
         chosen = torch.as_tensor(list(examples))
         there = self._there[chosen]
-        said = self._ensemble(self._values[chosen][there])
+        said = self._ensemble(self._values[chosen][there], there.nonzero()[:, 0])
         logits = said.new_full((len(said), *there.shape), -1e9).masked_scatter(there.expand(len(said), -1, -1), said)
         return torch.stack([self._loss(own, chosen) for own in logits]).sum(dim=0)
 
@@ -123,14 +129,14 @@ def _ensemble(
     values: NDArray[np.float32],
     there: NDArray[np.bool_],
     loss,
+    hidden: int,
     epochs: int,
     config: FitConfig,
     seed: int,
-    unseen: float = 0.0,
 ) -> Policy:
     mean, scale = values[there].mean(axis=0), values[there].std(axis=0) + np.float32(1e-2)
     torch.manual_seed(seed)
-    networks = _Ensemble(values.shape[2], config, unseen)
+    networks = _Ensemble(values.shape[2], hidden, config)
     objective = _Objective(networks, torch.tensor((values - mean) / scale), torch.tensor(there), loss)
     schedule = TrainingConfig(
         epochs=epochs, batch=64, learning_rate=2e-3, weight_decay=0.01, clip=config.networks**0.5, seed=seed

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from mem4nav.modular.evidence import Evidence, agreement, closeness, gather, par
 from mem4nav.modular.labels import Landmark
 from mem4nav.modular.mentions import MentionFinder
 from mem4nav.modular.phrases import phrases_of
+from mem4nav.modular.shapes import Crossing, Told, shape_rows
 from mem4nav.modular.subgoals import Instruction, SubGoal
 from mem4nav.modular.track import APART_M, LATEST, Step, Track, nearest_light_m
 
@@ -28,6 +30,13 @@ CUES = (
 _NEAR_ENOUGH = 0.4
 _SAME_CROSSING_M = 15.0
 _NEXT_PART = frozenset((".", ";", ",", "and", "then"))
+_DOUBLE = frozenset(("double", "both", "median"))
+_AT_ONCE = frozenset(("immediately", "immediate"))
+_SOON = frozenset(("quick", "quickly", "soon", "shortly"))
+_HALVES_M, _HALF_APART_M, _HALF_WAY_M, _DOUBLE_M = 12.0, 15.0, 8.0, 25.0
+"""A double crossing has two halves: so far apart each counts; so far from the turn before they begin to count, and so
+far before here they end; so near behind one another two crossings may be halves of one."""
+_LIGHT_HERE_M, _NEXT_LIGHT_M = 15.0, (9.0, 26.0)
 _OFFSETS = (-2, -1, 0, 1, 2)
 
 
@@ -83,13 +92,15 @@ class TurnFeatures:
             since: the step at which it began.
             landmarks: all that are known, in view or recalled.
         """
-        shared = np.concatenate(
-            [self._counted(goal, since), self._walked(goal, since), self._seen(goal, since, landmarks)]
-        )
         here = self._track.steps[-1].observation
         side = self._instruction.goals[goal].side or 1
-        rows = [np.concatenate([self._way(here, choice, side), shared]) for choice in choices(here)]
-        return np.array(rows, np.float32)
+        ways = np.array([self._way(here, choice, side) for choice in choices(here)])
+        shared = np.concatenate([
+            self._counted(goal, since), self._walked(goal, since), self._seen(goal, since, landmarks),
+            self._doubled(goal, since), self._around(goal, since),
+        ])  # fmt: skip
+        shared = np.broadcast_to(shared, (len(ways), len(shared)))
+        return np.concatenate([ways, self._shape(goal, since), shared], axis=1).astype(np.float32)
 
     def _way(self, here: Observation, choice: Choice, side: int) -> NDArray[np.float64]:
         course = self._track.steps[-1].course_deg
@@ -105,6 +116,21 @@ class TurnFeatures:
             float(sum(10.0 < turn < 160.0 for turn in sides)),
         ]
         return np.array([wanted, against, float(choice.turn == 0), angle, abs(angle), straightest / 90.0, *shape])
+
+    def _shape(self, goal: int, since: int) -> NDArray[np.float64]:
+        """(C, ...) how the ways lie, against the words of the turn's sentence."""
+        own = self._instruction.goals[goal]
+        here = self._track.steps[-1].observation
+        course = self._track.long_course_deg(len(self._track.steps) - 1, since)
+        side = own.side or 1
+        crossing = Crossing(
+            [side * angle_between_deg(course, choice.heading_deg) for choice in choices(here)],
+            [side * angle_between_deg(course, way) for way in here.ways_deg if way != here.back_deg],
+            nearest_light_m(here) < _LIGHT_HERE_M,
+            len(here.ways_deg),
+        )
+        first = max(self._instruction.begins(goal), own.sentence_begin)
+        return shape_rows(crossing, Told.of(self._stems[first : self._told_here(goal)[1]]), own.side != 0)
 
     def _counted(self, goal: int, since: int) -> NDArray[np.float64]:
         """How many lights, crossings and openings were passed, against what the text counts."""
@@ -122,6 +148,41 @@ class TurnFeatures:
         )
         numbers = [part for number, count in passed for part in (number / 3.0, count.number / 3.0, float(count.beyond))]
         return np.array(numbers + [one for number, count in passed for one in _offset(count, number + 1)])
+
+    def _doubled(self, goal: int, since: int) -> NDArray[np.float64]:
+        """The lights and crossings passed, where both halves of a double crossing count; how near the last one is."""
+        stems = self._stems[slice(*self._told_here(goal))]
+        steps = self._track.steps
+        begun, ended = steps[since].walked_m + (_HALF_APART_M if since else -1.0), steps[-1].walked_m - _HALF_WAY_M
+        numbers = []
+        for units, is_one in ((LIGHTS, _has_light), (CROSSINGS, _is_crossing)):
+            at = [step.walked_m for step in steps[since:-1] if begun < step.walked_m < ended and is_one(step)]
+            passed = sum(there - before > _HALVES_M for before, there in pairwise([-np.inf, *at]))
+            numbers += [passed / 3.0, *_offset(count_in(stems, units), passed + 1)]
+        here = steps[-1].walked_m
+        crossings = [step.walked_m for step in steps[since:-1] if _is_crossing(step) and step.walked_m < here - 3.0]
+        just, double = bool(crossings) and here - crossings[-1] < _DOUBLE_M, bool(_DOUBLE & set(stems))
+        side = self._instruction.goals[goal].side
+        return np.array([*numbers, just, just and double, double and not just, just and side < 0, just and side > 0])
+
+    def _around(self, goal: int, since: int) -> NDArray[np.float64]:
+        """Which side the turn is on, what lights stand ahead and behind, which turn follows, and how soon."""
+        goals, step = self._instruction.goals, self._track.steps[-1]
+        side = goals[goal].side
+        course = self._track.long_course_deg(len(self._track.steps) - 1, since)
+        lights = [
+            (sighting.distance_m, abs(angle_between_deg(course, sighting.bearing_deg)))
+            for sighting in step.observation.landmarks
+            if sighting.category == "traffic_signals" and sighting.distance_m > _NEXT_LIGHT_M[0]
+        ]
+        ahead = min((metres for metres, turn in lights if turn < 60.0), default=60.0)
+        near = ahead < _NEXT_LIGHT_M[1]
+        said = set(self._stems[slice(*self._told_here(goal))])
+        after = goals[goal + 1].side if goal + 1 < len(goals) else 0
+        return np.array([
+            side, ahead / 60.0, near, near and bool(_DOUBLE & said), near and side < 0, near and side > 0,
+            any(turn > 120.0 for _, turn in lights), after * side, bool(_AT_ONCE & said), bool(_SOON & said),
+        ], np.float64)  # fmt: skip
 
     def _told_here(self, goal: int) -> tuple[int, int]:
         """First and last word of what leads to the turn: not what is told of the place after it."""
@@ -206,6 +267,14 @@ class TurnFeatures:
             for mention in self._finder(landmark.label)
             for word in range(mention.first, mention.last)
         }
+
+
+def _has_light(step: Step) -> bool:
+    return nearest_light_m(step.observation) <= _HALVES_M
+
+
+def _is_crossing(step: Step) -> bool:
+    return len(step.observation.ways_deg) >= 3
 
 
 def opens(step: Step, side: int) -> bool:

@@ -7,18 +7,20 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mem4nav.environment import Observation
+from mem4nav.environment import Observation, angle_between_deg
 from mem4nav.modular.evidence import part_of
 from mem4nav.modular.labels import Landmark, in_view
 from mem4nav.modular.mentions import MentionFinder, Rarity
 from mem4nav.modular.phrases import Phrase, phrases_of
 from mem4nav.modular.recollection import Recollection
+from mem4nav.modular.shapes import STRAIGHT_DEG
 from mem4nav.modular.stopping import StopFeatures
 from mem4nav.modular.subgoals import read_instruction
 from mem4nav.modular.track import BEND_DEG, BEND_REACH, Track
 from mem4nav.modular.turning import Choice, TurnFeatures, choices
 
 _STOP_PLACES, _HALT_PLACES = 28, 14
+_BEND_AT_T_DEG = 75.0
 _MOST_PHRASES = 12
 
 
@@ -70,7 +72,8 @@ class Walk:
 
     def take(self, choice: Choice) -> None:
         """Leave the crossing by a choice."""
-        if choice.turn and choice.turn == self.instruction.goals[self.goal].side:
+        side = self.instruction.goals[self.goal].side
+        if side and (choice.turn == side or (not choice.turn and self._bends(side, choice.heading_deg))):
             self._advance(len(self.track.steps) - 1)
 
     def stop_places(self) -> range:
@@ -100,6 +103,14 @@ class Walk:
 
     def _stems(self, phrase: Phrase) -> tuple[str, ...]:
         return tuple(word.stem for word in self.instruction.words[phrase.first : phrase.last])
+
+    def _bends(self, side: int, heading_deg: float) -> bool:
+        """Whether the way that one faces is the turn to this side: at a T no way leads straight on."""
+        course = self.track.long_course_deg(len(self.track.steps) - 1, self.since)
+        here = self.track.steps[-1].observation
+        onward = (angle_between_deg(course, way) for way in here.ways_deg if way != here.back_deg)
+        straight = any(abs(turn) < STRAIGHT_DEG for turn in onward)
+        return side * angle_between_deg(course, heading_deg) > _BEND_AT_T_DEG and not straight
 
     def _advance(self, at: int) -> None:
         self.goal, self.since = min(self.goal + 1, len(self.instruction.goals) - 1), at
