@@ -20,7 +20,8 @@ from mem4nav.modular.walk import Walk
 MOST_ACTIONS = 55
 _LOOK_BACK = 24
 """From so many actions before the last one on, the agent asks itself whether it has passed the goal."""
-_SURELY_PASSED = 0.03
+_WORTH_OF_AHEAD = 0.5
+"""Where the goal is likelier ahead one may go on and find it, or not know it when one passes it: how often one does."""
 
 
 class ModularAgent:
@@ -117,7 +118,7 @@ class ModularAgent:
         return self._stop() if sure >= self._model.settings.halt_at or left <= 1 else None
 
     def _look_back(self, observation: Observation, left: int) -> Decision | None:
-        """Pick the place that was the goal; None where that can wait, and more may be seen."""
+        """Pick the place that was the goal; None as long as that can wait, since more may be seen."""
         chances = self._model.stops.pick(self._walk.stop_rows())
         ahead, windows = float(chances[-1]), np.convolve(chances[:-1], np.ones(3), "same")
         hops = np.arange(len(windows))[::-1]
@@ -126,7 +127,7 @@ class ModularAgent:
         best = int(windows.argmax())
         # One step on, the way back is longer by one and the actions left are fewer by one.
         can_wait = needed[best] + (2 if hops[best] else 3) <= left
-        if left > 2 and ((can_wait and ahead > _SURELY_PASSED) or ahead > windows[best]):
+        if left > 2 and (can_wait or _WORTH_OF_AHEAD * ahead > windows[best]):
             return None
         self._stop_chances = (float(windows[best]), ahead)
         self._target = self._walk.track.steps[self._walk.stop_places()[best]].observation.place

@@ -24,8 +24,8 @@ _TURNS = (*_SIDES, Action.TURN_AROUND)
 _BEFORE_GOAL, _AFTER_GOAL = 10, 14
 _TRUNCATIONS = 3
 _AROUND_GOAL = range(-12, 4)
-_ACTIONS_RUN_OUT = range(39, 48)
-"""Places walked by the time when an agent with ``MOST_ACTIONS`` has to pick the goal and go back to it."""
+_ACTIONS_RUN_OUT, _BEFORE_THEY_DO = range(39, 48), range(32, 39)
+"""Places walked by the time when an agent with ``MOST_ACTIONS`` has to pick the goal and go back to it, and before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +114,13 @@ def _walk(lesson: Lesson, walk: Walk, rows: Rows, rng: np.random.Generator) -> N
 
 
 def _cuts(goal: int, beyond: int, rng: np.random.Generator) -> set[int]:
-    """Where the walk is broken off to pick the goal: where the actions run out, or around the goal if that is far."""
+    """Where the walk is broken off to pick the goal: where the actions run out, or around the goal if that is far; and
+    once before, as where the best of the places lies so far back that one has to turn around for it by then.
+    """
     around = range(max(goal - _BEFORE_GOAL, 1), goal + min(beyond, _AFTER_GOAL) + 1)
     due = [place for place in _ACTIONS_RUN_OUT if place in around] or list(around)
-    return set(rng.choice(due, _TRUNCATIONS))
+    before = [place for place in _BEFORE_THEY_DO if place in around]
+    return {*rng.choice(due, _TRUNCATIONS), *(rng.choice(before, 1) if before else ())}
 
 
 def _places(demonstration: Demonstration) -> list[tuple[Observation, int]]:
