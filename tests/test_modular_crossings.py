@@ -106,10 +106,10 @@ def test_how_a_stop_lies_to_a_crossing_is_read(text: str, relation: int):
 
 
 def test_half_way_down_the_block_is_half_way_between_its_crossings():
-    told = ToldStop.of("stop halfway down the block".split())
+    told = ToldStop.of(["stop", "halfway", "down", "the", "block"])
     here = np.array([20.0, 50.0, 80.0])
     rows = told.rows(*between_crossings([0.0, 100.0], here), np.array([2, 5, 8]))
-    silent = ToldStop.of("stop".split()).rows(*between_crossings([0.0, 100.0], here), np.array([2, 5, 8]))
+    silent = ToldStop.of(["stop"]).rows(*between_crossings([0.0, 100.0], here), np.array([2, 5, 8]))
     assert (rows - silent).sum(axis=1).argmax() == 1
 
 

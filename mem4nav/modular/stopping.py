@@ -17,8 +17,8 @@ from mem4nav.modular.counts import CROSSINGS, LIGHTS, count_in
 from mem4nav.modular.evidence import said_side, strength
 from mem4nav.modular.labels import Landmark
 from mem4nav.modular.mentions import Mention, MentionFinder
-from mem4nav.modular.subgoals import Instruction
 from mem4nav.modular.stop_words import AT, BEFORE, PAST, ToldStop, between_crossings
+from mem4nav.modular.subgoals import Instruction
 from mem4nav.modular.track import APART_M, LATEST, Track, light_ahead_m
 
 _STOPS = frozenset(("stop", "stopping", "destination", "goal", "arrive", "end", "there", "reach"))

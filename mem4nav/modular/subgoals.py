@@ -10,7 +10,9 @@ from mem4nav.modular.words import Word, stems_of, words_of
 
 LEFT, RIGHT = -1, 1
 _TURN_VERBS = frozenset(
-    stems_of("turn make take hang bear veer turning making taking bearing veering hanging took cut curve hook swing bearing veering might")
+    stems_of(
+        "turn make take hang bear veer turning making taking bearing veering hanging took cut curve hook swing might"
+    )
 )
 _GO_VERBS = frozenset(stems_of("go head cross continue move walk travel proceed keep step going heading walking"))
 _BETWEEN = frozenset(
