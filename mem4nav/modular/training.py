@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -28,7 +28,8 @@ class FitConfig:
         networks: in each ensemble.
         turn_hidden, stop_hidden: width of both hidden layers, of the turns' networks and of the stops' and halts'.
         dropout: of the hidden layers.
-        unseen: share of an example's numbers that a network does not see, others each time.
+        unseen, halt_unseen: share of an example's numbers that a network does not see, others each time; of the halts',
+            which have to tell a place from its neighbours, one after another.
         turn_epochs: for the turns.
         stop_epochs: for the stops and the halts.
         exact: share of the stops' loss that asks for the goal itself; the rest is content with one hop from it.
@@ -39,6 +40,7 @@ class FitConfig:
     stop_hidden: int = 64
     dropout: float = 0.3
     unseen: float = 0.35
+    halt_unseen: float = 0.05
     turn_epochs: int = 24
     stop_epochs: int = 14
     exact: float = 0.6
@@ -62,7 +64,7 @@ def fit_stops(rows: Rows, config: FitConfig, seed: int) -> Policy:
 
 def fit_halts(rows: Rows, config: FitConfig, seed: int) -> Policy:
     """The same at every place on the way; neighbours tell the same, so that some are left out."""
-    return _fit_places(rows.halts[::_HALTS_APART], config, seed)
+    return _fit_places(rows.halts[::_HALTS_APART], replace(config, unseen=config.halt_unseen), seed)
 
 
 def _fit_places(walks: Sequence[tuple[NDArray[np.float32], int]], config: FitConfig, seed: int) -> Policy:
