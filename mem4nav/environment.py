@@ -91,6 +91,15 @@ class Observation:
     image: NDArray[np.uint8] | None = field(default=None, compare=False)
     steps: int = 0
 
+    @property
+    def is_crossing(self) -> bool:
+        """Whether three ways or more meet here."""
+        return len(self.ways_deg) >= 3
+
+    def turns_onward(self, course_deg: float) -> list[float]:
+        """Turns from a course to each of the ways but the one back, degrees, positive to the right."""
+        return [angle_between_deg(course_deg, way) for way in self.ways_deg if way != self.back_deg]
+
 
 class Environment(Protocol):
     """A world that episodes are walked in."""

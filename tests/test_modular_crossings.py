@@ -8,14 +8,11 @@ import numpy as np
 import pytest
 
 from mem4nav.environment import Observation
-from mem4nav.memory import MemoryMode, open_memory
-from mem4nav.modular.landmark_words import LandmarkWords
 from mem4nav.modular.mentions import Rarity
-from mem4nav.modular.recollection import MEMORY, Recollection
 from mem4nav.modular.shapes import Crossing, Told, shape_rows
 from mem4nav.modular.stop_words import ToldStop, between_crossings
 from mem4nav.modular.walk import Walk
-from walked_streets import on_street, sighting
+from walked_streets import on_street, recollection, sighting
 
 RARITY = Rarity({}, 100)
 FOUR_WAYS = Crossing([-90.0, 0.0, 90.0], [-90.0, 0.0, 90.0], True, 4)
@@ -23,7 +20,7 @@ TEE = Crossing([-88.0, 92.0], [-88.0, 92.0], False, 3)
 
 
 def begun(text: str) -> Walk:
-    return Walk(text, RARITY, Recollection(open_memory(MemoryMode.FULL, MEMORY), LandmarkWords(RARITY)))
+    return Walk(text, RARITY, recollection(RARITY))
 
 
 def differing(rows: np.ndarray, others: np.ndarray) -> list[int]:

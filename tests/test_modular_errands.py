@@ -12,12 +12,12 @@ from mem4nav.environment import Action, Observation, Sighting
 from mem4nav.memory import MemoryMode, open_memory
 from mem4nav.modular.beginning import begins_behind
 from mem4nav.modular.errand import Errand
-from mem4nav.modular.landmark_words import LandmarkWords
 from mem4nav.modular.lessons import Lesson, rows_of
 from mem4nav.modular.mentions import Rarity
 from mem4nav.modular.recollection import MEMORY, Recollection
 from mem4nav.modular.subgoals import read_instruction
 from mem4nav.modular.words import stems_of
+from walked_streets import recollection
 
 RARITY = Rarity({}, 100)
 TALK = Rarity(dict.fromkeys(stems_of("bank bakery bus stop"), 30), 100)
@@ -43,10 +43,10 @@ def shop(name: str, colour: str) -> Sighting:
 
 
 def remembering(*seen: Observation, rarity: Rarity = RARITY) -> Recollection:
-    recollection = Recollection(open_memory(MemoryMode.FULL, MEMORY), LandmarkWords(rarity))
+    known = recollection(rarity)
     for observation in seen:
-        recollection.tell(observation)
-    return recollection
+        known.tell(observation)
+    return known
 
 
 @pytest.mark.parametrize(

@@ -7,16 +7,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mem4nav.memory import MemoryMode, open_memory
-from mem4nav.modular.landmark_words import LandmarkWords
 from mem4nav.modular.lessons import Rows
 from mem4nav.modular.mentions import Rarity
-from mem4nav.modular.recollection import MEMORY, Recollection
 from mem4nav.modular.track import Track
 from mem4nav.modular.training import FitConfig, fit_stops
 from mem4nav.modular.walk import Walk
 from mem4nav.modular.words import words_of
-from walked_streets import on_street, sighting
+from walked_streets import on_street, recollection, sighting
 
 TEXTS = ("Go ahead and stop at Golden Dragon Noodle House.", "Turn left at the light.", "Stop by the bank.")
 RARITY = Rarity.of([word.stem for word in words_of(text)] for text in TEXTS)
@@ -24,8 +21,7 @@ RARITY = Rarity.of([word.stem for word in words_of(text)] for text in TEXTS)
 
 def walked(text: str, shown: dict[int, str]) -> Walk:
     """Six places ten metres apart, with a shop beside some."""
-    memory = open_memory(MemoryMode("full"), MEMORY)
-    walk = Walk(text, RARITY, Recollection(memory, LandmarkWords(RARITY)))
+    walk = Walk(text, RARITY, recollection(RARITY))
     for number in range(6):
         seen = (sighting(shown[number], bearing_deg=90.0, distance_m=5.0),) if number in shown else ()
         walk.arrive(on_street(10.0 * number, *seen))

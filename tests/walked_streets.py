@@ -9,11 +9,19 @@ from mem4nav.backbones.remembering import Remembering
 from mem4nav.demonstration import Demonstration
 from mem4nav.environment import Action, Observation, Sighting
 from mem4nav.memory import MemoryMode, open_memory
+from mem4nav.modular.landmark_words import LandmarkWords
+from mem4nav.modular.mentions import Rarity
+from mem4nav.modular.recollection import MEMORY, Recollection
 
 
 def remembering(mode: MemoryMode = MemoryMode.FULL) -> Remembering:
     """What an agent remembers with, in an empty memory."""
     return Remembering(open_memory(mode), HashedWords())
+
+
+def recollection(rarity: Rarity) -> Recollection:
+    """What the modular agent remembers with, in an empty memory."""
+    return Recollection(open_memory(MemoryMode.FULL, MEMORY), LandmarkWords(rarity))
 
 
 def sighting(name: str, category: str = "shop", bearing_deg: float = 0.0, distance_m: float = 10.0) -> Sighting:

@@ -131,7 +131,7 @@ def _places(demonstration: Demonstration) -> list[tuple[Observation, int]]:
     for observation, after, action in zip(seen, (*seen[1:], seen[-1]), demonstration.actions, strict=True):
         if arrived:
             places.append((observation, 0))
-        if action in _SIDES and len(observation.ways_deg) >= 3:
+        if action in _SIDES and observation.is_crossing:
             places[-1] = (places[-1][0], _SIDES[action])
         elif action in _TURNS:
             # Where nothing branches off, one turns around; at the start it is the way that the walk begins on.

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-STRAIGHT_DEG = 35.0
+_STRAIGHT_DEG = 35.0
 _LIGHT = frozenset(("light",))
 _CROSSING = frozenset(("intersection", "crossing", "crosswalk", "junction", "corner"))
 _TEE = frozenset(("t", "tee"))
@@ -58,6 +58,11 @@ class Crossing:
     ways: int
 
 
+def leads_on(turns_deg: Iterable[float]) -> bool:
+    """Whether one of the ways, given by the turns to them, leads straight on."""
+    return any(abs(turn) < _STRAIGHT_DEG for turn in turns_deg)
+
+
 def shape_rows(crossing: Crossing, told: Told, due: bool) -> NDArray[np.float64]:
     """(C, 25) a row for each choice.
 
@@ -73,7 +78,7 @@ def shape_rows(crossing: Crossing, told: Told, due: bool) -> NDArray[np.float64]
     squarest = np.arange(len(turns)) == int(np.abs(turns - 85.0).argmin())
     own = [turned, straight, (turns < -30.0) & (turns > -165.0), small, turns / 90.0, squarest & turned, size > 150.0,
            size <= size.min() + 1e-6]  # fmt: skip
-    ends = not any(abs(turn) < STRAIGHT_DEG for turn in crossing.ways_deg)
+    ends = not leads_on(crossing.ways_deg)
     forks = ends and any(turn > 45.0 for turn in crossing.ways_deg) and any(turn < -45.0 for turn in crossing.ways_deg)
     at_light = crossing.light
     fitting = [

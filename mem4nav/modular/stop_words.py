@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ _CROSSINGS = frozenset(("light", "intersection", "crossing", "crosswalk", "junct
 _SAID_IN_FRONT = 7
 _MOST_CROSSINGS = 2
 _STEPS = 8
-_AFTER_M, _BEFORE_M = (8.0, 16.0, 26.0, 40.0), (8.0, 16.0, 26.0, 40.0)
+_EDGES_M = (8.0, 16.0, 26.0, 40.0)
 _SHARES = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
 _SHARE_WIDTH = 0.2
 _ONE_CROSSING_M, _WITHIN_M, _NONE_M = 20.0, 3.0, 200.0
@@ -122,11 +123,9 @@ def _where(
 ) -> NDArray[np.float64]:
     """(P, 10) in a crossing; so far after one; so far before one; far from both."""
     columns = [within]
-    for metres, edges in ((after_m, _AFTER_M), (before_m, _BEFORE_M)):
-        columns += [
-            ~within & (metres >= low) & (metres < high) for low, high in zip((-np.inf, *edges), edges, strict=False)
-        ]
-    columns.append(~within & (before_m >= _BEFORE_M[-1]) & (after_m >= _AFTER_M[-1]))
+    for metres in (after_m, before_m):
+        columns += [~within & (metres >= low) & (metres < high) for low, high in pairwise((-np.inf, *_EDGES_M))]
+    columns.append(~within & (np.minimum(before_m, after_m) >= _EDGES_M[-1]))
     return np.stack(columns, axis=1).astype(np.float64)
 
 

@@ -122,7 +122,7 @@ class StopFeatures:
             at < since, np.minimum((at - since) / 10.0, 2.0), np.minimum(after, 100.0) / 50.0,
             np.minimum(before, 100.0) / 50.0, after < 8.0, (after >= 8.0) & (after < 20.0), before < 8.0,
             (before >= 8.0) & (before < 20.0), after / np.maximum(after + before, 1.0),
-            [len(steps[place].observation.ways_deg) >= 3 for place in places],
+            [steps[place].observation.is_crossing for place in places],
         ], axis=1)  # fmt: skip
         left = np.full((len(at), 1), (len(self._instruction.goals) - 1 - goal) / 2.0)
         first = (at - since)[:, None] == np.arange(7)
@@ -131,7 +131,7 @@ class StopFeatures:
     def _between(self, places: range) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
         """(P,) metres from the crossing before each place, to the one after it, and whether it lies in one."""
         steps = self._track.steps
-        at = [step.walked_m for step in steps if len(step.observation.ways_deg) >= 3]
+        at = [step.walked_m for step in steps if step.observation.is_crossing]
         return between_crossings(at, np.array([steps[place].walked_m for place in places]))
 
     def _length(self, at: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -183,14 +183,16 @@ class StopFeatures:
     def _remark(self, mention: Mention) -> _Remark | None:
         if mention.first < self._begin:
             return None
-        value, side = strength(mention), said_side(self._stems, mention)
+        return _Remark(self._row(mention), strength(mention), said_side(self._stems, mention))
+
+    def _row(self, mention: Mention) -> int:
         if mention.first >= self._last:
             far = "far" in self._stems[self._last :] and "too" in self._stems[self._last :]
-            return _Remark(_FAR if far else _LATER, value, side)
+            return _FAR if far else _LATER
         if mention.first < self._first:
-            return _Remark(_PASSED, value, side)
+            return _PASSED
         relation = self._relation(mention)
-        return _Remark(relation if mention.named else _KINDS + relation, value, side)
+        return relation if mention.named else _KINDS + relation
 
     def _relation(self, mention: Mention) -> int:
         """0 past it, 1 before it, 2 at it, 3 none said: the nearest such word in front of a mention."""

@@ -25,7 +25,7 @@ _BETWEEN = frozenset(
 )
 _MARKS = frozenset(".;:!?")
 _SIDES = {"left": LEFT, "right": RIGHT}
-_SIDE_OF = (["side"], ["corner"], ["hand"])
+_SIDE_OF = frozenset(("side", "corner", "hand"))
 _TURNED_INTO = frozenset(("street", "sidestreet", "road", "fork", "intersection"))
 _TOLD_BEFORE = 14
 _LONGEST_CHAIN = 6
@@ -119,14 +119,14 @@ def _turns(stems: list[str]) -> list[Turn]:
             if turns and (first is None or first <= turns[-1].last):
                 first = _chained(stems, index, turns[-1].last)
             if first is not None and not _is_look(stems, first, index):
-                last = index + 1 if index + 1 < len(stems) and stems[index + 1] in ("turn", "onto") else index
+                last = index + 1 if _next(stems, index) in ("turn", "onto") else index
                 turns.append(Turn(first, last, LEFT if word == "left" else RIGHT))
     return turns
 
 
 def _turn_begin(stems: list[str], index: int) -> int | None:
     """First word of the turn that "left" or "right" at ``index`` belongs to; None where it only says a side."""
-    if index + 1 < len(stems) and stems[index + 1] in ("corner", "side", "hand", "of") and not _street(stems, index):
+    if _next(stems, index) in _SIDE_OF | {"of"} and not _street(stems, index):
         return None
     for back in range(1, 7):
         at = index - back
@@ -143,12 +143,12 @@ def _turn_begin(stems: list[str], index: int) -> int | None:
 
 def _turns_there(stems: list[str], index: int) -> bool:
     """ "Turn here", "turn on it", "turn and walk": to which side was told before."""
-    after, beyond = stems[index + 1 : index + 2], stems[index + 2 : index + 4]
-    if after in (["and"], ["."], [","]):
+    after = _next(stems, index)
+    if after in ("and", ".", ","):
         return not (index and stems[index - 1] in _NOT_A_DEED)
-    if after in (["on"], ["at"], ["onto"], ["in"]):
-        return bool(_ON_IT & set(beyond))
-    return after in (["here"], ["there"], ["into"], ["down"])
+    if after in ("on", "at", "onto", "in"):
+        return bool(_ON_IT & set(stems[index + 2 : index + 4]))
+    return after in ("here", "there", "into", "down")
 
 
 def _chained(stems: list[str], index: int, before: int) -> int | None:
@@ -162,9 +162,14 @@ def _chained(stems: list[str], index: int, before: int) -> int | None:
     said = set(stems[before + 1 : index])
     article, at_once = bool(said & {"a", "an"}), bool(said & {"immediate", "immediately", "quick", "quickly"})
     again = "another" in said or ("then" in said and (article or at_once or bool(said & {"next", "second"})))
-    if index - before - 1 > _LONGEST_CHAIN or not said <= _BETWEEN | {","} or stems[index + 1 : index + 2] in _SIDE_OF:
+    if index - before - 1 > _LONGEST_CHAIN or not said <= _BETWEEN | {","} or _next(stems, index) in _SIDE_OF:
         return None
     return before + 1 if again or ("and" in said and article and at_once) else None
+
+
+def _next(stems: list[str], index: int) -> str:
+    """The word after one; "" at the end of the text."""
+    return stems[index + 1] if index + 1 < len(stems) else ""
 
 
 def _is_look(stems: list[str], first: int, index: int) -> bool:
@@ -192,11 +197,12 @@ def _side_of_street(stems: list[str], index: int) -> int:
 
 def _bare(stems: list[str], index: int) -> bool:
     """ "Left at the light." without a verb."""
-    return index + 1 < len(stems) and stems[index + 1] in ("at", "turn", "on", "onto", "again")
+    return _next(stems, index) in ("at", "turn", "on", "onto", "again")
 
 
 def _side_ends(stems: list[str], index: int) -> bool:
-    return index + 1 >= len(stems) or stems[index + 1] in {
+    return _next(stems, index) in {
+        "",
         ".",
         ",",
         "at",

@@ -14,6 +14,7 @@ APART_M = 30.0
 LATEST = 45
 """Places of the longest route of Map2Seq."""
 _AT_LIGHT_M = 10.0
+AHEAD_DEG = 60.0
 BEND_REACH = 3
 BEND_DEG = 60.0
 _COURSE_LEGS = 4
@@ -50,7 +51,7 @@ class Track:
         leg = _between(last.observation, observation) if last else (0.0, observation.heading_deg)
         walked = (last.walked_m if last else 0.0) + leg[0]
         light = self._fresh(walked, "light") and nearest_light_m(observation) <= _AT_LIGHT_M
-        crossing = self._fresh(walked, "crossing") and len(observation.ways_deg) >= 3
+        crossing = self._fresh(walked, "crossing") and observation.is_crossing
         course = leg[1] if leg[0] > 1.0 or last is None else last.course_deg
         self.steps.append(Step(observation, walked, light, crossing, course))
 
@@ -83,18 +84,22 @@ class Track:
 
 def light_ahead_m(step: Step) -> float:
     """Distance to the nearest traffic light in view ahead; infinite where there is none."""
-    lights = (
-        s.distance_m
-        for s in step.observation.landmarks
-        if s.category == "traffic_signals" and abs(angle_between_deg(step.course_deg, s.bearing_deg)) < 60.0
-    )
-    return min(lights, default=math.inf)
+    lights = lights_around(step.observation, step.course_deg)
+    return min((metres for metres, turn in lights if turn < AHEAD_DEG), default=math.inf)
 
 
 def nearest_light_m(observation: Observation) -> float:
     """Distance to the nearest traffic light in view; infinite where there is none."""
-    lights = (s.distance_m for s in observation.landmarks if s.category == "traffic_signals")
-    return min(lights, default=math.inf)
+    return min((metres for metres, _ in lights_around(observation, observation.heading_deg)), default=math.inf)
+
+
+def lights_around(observation: Observation, course_deg: float) -> list[tuple[float, float]]:
+    """Of each traffic light in view the distance, and how far from a course it lies, in degrees from 0 to 180."""
+    return [
+        (sighting.distance_m, abs(angle_between_deg(course_deg, sighting.bearing_deg)))
+        for sighting in observation.landmarks
+        if sighting.category == "traffic_signals"
+    ]
 
 
 def _between(start: Observation, end: Observation) -> tuple[float, float]:

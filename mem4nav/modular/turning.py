@@ -17,9 +17,9 @@ from mem4nav.modular.evidence import Evidence, agreement, closeness, gather, par
 from mem4nav.modular.labels import Landmark
 from mem4nav.modular.mentions import MentionFinder
 from mem4nav.modular.phrases import phrases_of
-from mem4nav.modular.shapes import Crossing, Told, shape_rows
+from mem4nav.modular.shapes import Crossing, Told, leads_on, shape_rows
 from mem4nav.modular.subgoals import Instruction, SubGoal
-from mem4nav.modular.track import APART_M, LATEST, Step, Track, nearest_light_m
+from mem4nav.modular.track import AHEAD_DEG, APART_M, LATEST, Step, Track, lights_around, nearest_light_m
 
 CUES = (
     "first", "second", "third", "next", "following", "immediately", "immediate", "end", "block", "t", "fork", "slight",
@@ -94,38 +94,38 @@ class TurnFeatures:
         """
         here = self._track.steps[-1].observation
         side = self._instruction.goals[goal].side or 1
+        course = self._track.long_course_deg(len(self._track.steps) - 1, since)
         ways = np.array([self._way(here, choice, side) for choice in choices(here)])
         shared = np.concatenate([
             self._counted(goal, since), self._walked(goal, since), self._seen(goal, since, landmarks),
-            self._doubled(goal, since), self._around(goal, since),
+            self._doubled(goal, since), self._around(goal, course),
         ])  # fmt: skip
         shared = np.broadcast_to(shared, (len(ways), len(shared)))
-        return np.concatenate([ways, self._shape(goal, since), shared], axis=1).astype(np.float32)
+        return np.concatenate([ways, self._shape(goal, course), shared], axis=1).astype(np.float32)
 
     def _way(self, here: Observation, choice: Choice, side: int) -> NDArray[np.float64]:
         course = self._track.steps[-1].course_deg
         angle = side * angle_between_deg(course, choice.heading_deg) / 90.0
         wanted = float(choice.turn * side > 0)
         against = float(choice.turn * side < 0)
-        sides = [side * angle_between_deg(course, heading) for heading in here.ways_deg if heading != here.back_deg]
+        sides = [side * turn for turn in here.turns_onward(course)]
         straightest = abs(angle) * 90.0 - min((abs(turn) for turn in sides), default=0.0)
         shape = [
             float(any(40.0 < turn < 160.0 for turn in sides)),
-            float(any(abs(turn) < 35.0 for turn in sides)),
+            float(leads_on(sides)),
             float(any(-160.0 < turn < -40.0 for turn in sides)),
             float(sum(10.0 < turn < 160.0 for turn in sides)),
         ]
         return np.array([wanted, against, float(choice.turn == 0), angle, abs(angle), straightest / 90.0, *shape])
 
-    def _shape(self, goal: int, since: int) -> NDArray[np.float64]:
+    def _shape(self, goal: int, course_deg: float) -> NDArray[np.float64]:
         """(C, ...) how the ways lie, against the words of the turn's sentence."""
         own = self._instruction.goals[goal]
         here = self._track.steps[-1].observation
-        course = self._track.long_course_deg(len(self._track.steps) - 1, since)
         side = own.side or 1
         crossing = Crossing(
-            [side * angle_between_deg(course, choice.heading_deg) for choice in choices(here)],
-            [side * angle_between_deg(course, way) for way in here.ways_deg if way != here.back_deg],
+            [side * angle_between_deg(course_deg, choice.heading_deg) for choice in choices(here)],
+            [side * turn for turn in here.turns_onward(course_deg)],
             nearest_light_m(here) < _LIGHT_HERE_M,
             len(here.ways_deg),
         )
@@ -165,17 +165,13 @@ class TurnFeatures:
         side = self._instruction.goals[goal].side
         return np.array([*numbers, just, just and double, double and not just, just and side < 0, just and side > 0])
 
-    def _around(self, goal: int, since: int) -> NDArray[np.float64]:
+    def _around(self, goal: int, course_deg: float) -> NDArray[np.float64]:
         """Which side the turn is on, what lights stand ahead and behind, which turn follows, and how soon."""
-        goals, step = self._instruction.goals, self._track.steps[-1]
+        goals = self._instruction.goals
         side = goals[goal].side
-        course = self._track.long_course_deg(len(self._track.steps) - 1, since)
-        lights = [
-            (sighting.distance_m, abs(angle_between_deg(course, sighting.bearing_deg)))
-            for sighting in step.observation.landmarks
-            if sighting.category == "traffic_signals" and sighting.distance_m > _NEXT_LIGHT_M[0]
-        ]
-        ahead = min((metres for metres, turn in lights if turn < 60.0), default=60.0)
+        seen = lights_around(self._track.steps[-1].observation, course_deg)
+        lights = [(metres, turn) for metres, turn in seen if metres > _NEXT_LIGHT_M[0]]
+        ahead = min((metres for metres, turn in lights if turn < AHEAD_DEG), default=60.0)
         near = ahead < _NEXT_LIGHT_M[1]
         said = set(self._stems[slice(*self._told_here(goal))])
         after = goals[goal + 1].side if goal + 1 < len(goals) else 0
@@ -274,19 +270,13 @@ def _has_light(step: Step) -> bool:
 
 
 def _is_crossing(step: Step) -> bool:
-    return len(step.observation.ways_deg) >= 3
+    return step.observation.is_crossing
 
 
 def opens(step: Step, side: int) -> bool:
     """Whether a way leaves from a step's place to this side."""
     here = step.observation
-    if len(here.ways_deg) < 3:
-        return False
-    return any(
-        40.0 < side * angle_between_deg(step.course_deg, heading) < 160.0
-        for heading in here.ways_deg
-        if heading != here.back_deg
-    )
+    return here.is_crossing and any(40.0 < side * turn < 160.0 for turn in here.turns_onward(step.course_deg))
 
 
 def turn_ordinal(stems: Sequence[str], goal: SubGoal) -> int:

@@ -13,7 +13,7 @@ from mem4nav.modular.labels import Landmark, in_view
 from mem4nav.modular.mentions import MentionFinder, Rarity
 from mem4nav.modular.phrases import Phrase, phrases_of
 from mem4nav.modular.recollection import Recollection
-from mem4nav.modular.shapes import STRAIGHT_DEG
+from mem4nav.modular.shapes import leads_on
 from mem4nav.modular.stopping import StopFeatures
 from mem4nav.modular.subgoals import read_instruction
 from mem4nav.modular.track import BEND_DEG, BEND_REACH, Track
@@ -64,7 +64,7 @@ class Walk:
     def crossing(self) -> list[Choice]:
         """The ways to choose from here; fewer than two where there is nothing to choose."""
         here = self.track.steps[-1].observation
-        return choices(here) if len(here.ways_deg) >= 3 else []
+        return choices(here) if here.is_crossing else []
 
     def turn_rows(self) -> NDArray[np.float32]:
         """(C, F) numbers of the choices at this crossing."""
@@ -107,10 +107,8 @@ class Walk:
     def _bends(self, side: int, heading_deg: float) -> bool:
         """Whether the way that one faces is the turn to this side: at a T no way leads straight on."""
         course = self.track.long_course_deg(len(self.track.steps) - 1, self.since)
-        here = self.track.steps[-1].observation
-        onward = (angle_between_deg(course, way) for way in here.ways_deg if way != here.back_deg)
-        straight = any(abs(turn) < STRAIGHT_DEG for turn in onward)
-        return side * angle_between_deg(course, heading_deg) > _BEND_AT_T_DEG and not straight
+        onward = self.track.steps[-1].observation.turns_onward(course)
+        return side * angle_between_deg(course, heading_deg) > _BEND_AT_T_DEG and not leads_on(onward)
 
     def _advance(self, at: int) -> None:
         self.goal, self.since = min(self.goal + 1, len(self.instruction.goals) - 1), at
