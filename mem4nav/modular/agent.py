@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mem4nav.agent import Decision
 from mem4nav.environment import Action, Observation, angle_between_deg, ways_onward
@@ -22,6 +23,8 @@ _LOOK_BACK = 24
 """From so many actions before the last one on, the agent asks itself whether it has passed the goal."""
 _WORTH_OF_AHEAD = 0.5
 """Where the goal is likelier ahead one may go on and find it, or not know it when one passes it: how often one does."""
+_OF_EARLIER_LOOKS = 0.5
+"""Share of what was said of a place at the steps before in what is held of it: single looks are noisy."""
 
 
 class ModularAgent:
@@ -65,11 +68,10 @@ class ModularAgent:
 
     def act(self, observation: Observation) -> Decision:
         """The next action."""
+        self._recollection.tell(observation)
         if self._errand is not None:
-            self._recollection.tell(observation)
             return self._run_errand(self._errand, observation)
         if self._target:
-            self._recollection.tell(observation)
             return self._go_back(observation)
         if self._behind:
             self._behind = False
@@ -92,6 +94,7 @@ class ModularAgent:
         self._heading: float | None = None
         self._turns: list[float] = []
         self._stop_chances = (0.0, 0.0)
+        self._held: dict[int, float] = {}
         self.signs = np.zeros(len(SIGNS))
 
     def _choose(self) -> None:
@@ -120,18 +123,25 @@ class ModularAgent:
     def _look_back(self, observation: Observation, left: int) -> Decision | None:
         """Pick the place that was the goal; None as long as that can wait, since more may be seen."""
         chances = self._model.stops.pick(self._walk.stop_rows())
-        ahead, windows = float(chances[-1]), np.convolve(chances[:-1], np.ones(3), "same")
+        ahead, windows = float(chances[-1]), np.convolve(self._hold(chances[:-1]), np.ones(3), "same")
         hops = np.arange(len(windows))[::-1]
         needed = hops + (hops > 0) + 1
-        windows[needed > left] = -1.0
-        best = int(windows.argmax())
+        now = np.where(needed <= left, windows, 0.0)
+        best = int(now.argmax())
         # One step on, the way back is longer by one and the actions left are fewer by one.
-        can_wait = needed[best] + (2 if hops[best] else 3) <= left
-        if left > 2 and (can_wait or _WORTH_OF_AHEAD * ahead > windows[best]):
+        later = np.where(needed + np.where(hops > 0, 2, 3) <= left, windows, 0.0)
+        if left > 2 and later.max() + _WORTH_OF_AHEAD * ahead >= now[best]:
             return None
         self._stop_chances = (float(windows[best]), ahead)
         self._target = self._walk.track.steps[self._walk.stop_places()[best]].observation.place
         return self._go_back(observation)
+
+    def _hold(self, chances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P,) chances of the places as they look now and as they looked before."""
+        places = self._walk.stop_places()
+        for place, chance in zip(places, chances.tolist(), strict=True):
+            self._held[place] = chance + _OF_EARLIER_LOOKS * (self._held.get(place, chance) - chance)
+        return np.array([self._held[place] for place in places])
 
     def _go_back(self, observation: Observation) -> Decision:
         heading = self._recollection.heading_to(observation, self._target)

@@ -43,13 +43,15 @@ class Recollection:
         self.memory = memory
         self._words = words
         self._told: dict[tuple[str, str], float] = {}
-        self._place = ""
+        self._place, self._heading_deg = "", 0.0
         self._node = -1
+        self._leaving_deg: dict[tuple[int, int], float] = {}
 
     def clear(self) -> None:
         """Forget everything."""
         self.memory.clear()
         self._told.clear()
+        self._leaving_deg.clear()
         self.set_down()
 
     def set_down(self) -> None:
@@ -60,8 +62,8 @@ class Recollection:
     def tell(self, observation: Observation) -> None:
         """Be at a place: a node of the graph; closed ways are struck out, and what is seen anew is written."""
         if observation.place == self._place:
+            self._heading_deg = observation.heading_deg
             return
-        self._place = observation.place
         fresh = []
         for sighting, landmark in zip(observation.landmarks, in_view(observation), strict=True):
             # From much nearer than before it is seen better: that is worth another entry.
@@ -70,6 +72,7 @@ class Recollection:
                 fresh.append(landmark)
         pose = _upright(observation.position_m)
         self._visit(observation, pose)
+        self._place, self._heading_deg = observation.place, observation.heading_deg
         self._close(observation)
         if fresh:
             labels = [landmark.label for landmark in fresh]
@@ -107,7 +110,7 @@ class Recollection:
         nodes = self.memory.graph.way_to(place, self._node).nodes if self._node >= 0 else ()
         if len(nodes) < 2:
             return None
-        return _bearing(self.memory.graph.positions[nodes[1]][:2] - observation.position_m)
+        return self._leaving(observation, nodes[1])
 
     def first_position(self) -> tuple[float, float] | None:
         """(east, north) of the first place ever told; None without a graph."""
@@ -123,7 +126,14 @@ class Recollection:
         nodes = graph.path(self._node, nearest)
         if not nodes:
             return None
-        return KnownWay(None if len(nodes) == 1 else _bearing(graph.positions[nodes[1]][:2] - observation.position_m))
+        return KnownWay(None if len(nodes) == 1 else self._leaving(observation, nodes[1]))
+
+    def _leaving(self, observation: Observation, node: int) -> float:
+        """Compass heading of the hop to a node: as it was walked; else to where the node lies, which on crooked links,
+        and where places lie close together, may be nearest to another way.
+        """
+        towards = _bearing(self.memory.graph.positions[node][:2] - observation.position_m)
+        return self._leaving_deg.get((self._node, node), towards)
 
     def _close(self, observation: Observation) -> None:
         """Ways that are visibly closed are no ways any more, in either direction."""
@@ -143,6 +153,8 @@ class Recollection:
             metres = float(np.linalg.norm(positions[before] - positions[self._node]))
             # A street that was walked can be walked back.
             self.memory.graph.connect(self._node, before, metres, 0.0)
+            self._leaving_deg[before, self._node] = self._heading_deg
+            self._leaving_deg[self._node, before] = observation.back_deg
 
 
 def _bearing(away: NDArray[np.float64]) -> float:
