@@ -59,6 +59,19 @@ def test_at_a_t_the_way_that_one_faces_is_the_turn_that_was_told(ways: tuple[flo
     assert walk.goal == int(left)
 
 
+@pytest.mark.parametrize(
+    ("crossings", "goal"), [((7,), 1), ((), 0), ((5, 7), 0)], ids=["known there", "not yet", "one could choose"]
+)
+def test_the_bend_of_a_street_that_does_the_turn_is_known_at_the_next_crossing(crossings: tuple[int, ...], goal: int):
+    walk = begun("Turn right. Then turn left.")
+    places = [*((0.0, north) for north in (0.0, 10.0, 20.0, 30.0, 40.0, 58.0)), (10.0, 58.0), (20.0, 58.0)]
+    for number, at in enumerate(places):
+        heading = 0.0 if number < 6 else 90.0
+        ways = (heading, heading + 180.0, *((heading + 90.0,) if number in crossings else ()))
+        walk.arrive(Observation(f"p{number}", at, heading, tuple(sorted(ways)), heading + 180.0))
+    assert walk.goal == goal
+
+
 def test_after_a_turn_the_course_is_that_of_the_new_street():
     walk = begun("Turn right. Stop.")
     for metres in (0.0, 10.0, 20.0, 30.0):

@@ -9,6 +9,7 @@ import pytest
 
 from mem4nav.modular.lessons import Rows
 from mem4nav.modular.mentions import Rarity
+from mem4nav.modular.policy import Policy
 from mem4nav.modular.track import Track
 from mem4nav.modular.training import FitConfig, fit_stops
 from mem4nav.modular.walk import Walk
@@ -69,7 +70,16 @@ def test_an_ensemble_learns_which_place_was_the_goal_and_when_it_lies_ahead_and_
     picks = [len(places) - 2 - int(policy.pick(places).argmax()) for places, _ in rows.stops]
     assert np.mean([max(hops, -1) == pick for (_, hops), pick in zip(rows.stops, picks, strict=True)]) > 0.85
     assert (
-        np.mean([(policy.reached(places) < 0.5) == far for (places, _), far in zip(rows.stops, ahead, strict=True)])
+        np.mean([(policy.pick(places)[-1] > 0.5) == far for (places, _), far in zip(rows.stops, ahead, strict=True)])
         > 0.85
     )
     assert len({tuple(own) for own in policy.logits(rows.stops[0][0]).tolist()}) == 3
+
+
+def test_a_place_is_where_to_halt_if_the_goal_is_likely_to_be_it_or_the_one_before_it():
+    logits = np.array([[0.0], [1.0], [2.0], [3.0]], np.float32)
+    ones = (np.ones((1, 1, 1), np.float32),) * 3
+    nothing = (np.zeros((1, 1, 1), np.float32),) * 3
+    policy = Policy(np.zeros(1, np.float32), np.ones(1, np.float32), ones, nothing)
+    assert policy.here(logits) == pytest.approx((np.e + np.e**2) / (1.0 + np.e + np.e**2 + np.e**3), rel=1e-5)
+    assert policy.here(logits[2:]) == pytest.approx(1.0 / (1.0 + np.e), rel=1e-5), "the first place has none before it"

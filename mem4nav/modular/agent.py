@@ -21,8 +21,9 @@ from mem4nav.modular.walk import Walk
 MOST_ACTIONS = 55
 _LOOK_BACK = 24
 """From so many actions before the last one on, the agent asks itself whether it has passed the goal."""
-_WORTH_OF_AHEAD = 0.5
-"""Where the goal is likelier ahead one may go on and find it, or not know it when one passes it: how often one does."""
+_WORTH_OF_AHEAD = 0.15
+"""Of the chance that the goal lies ahead, how much going on is worth: one may not know it when one passes it, and each
+step on is a new temptation to go on."""
 _OF_EARLIER_LOOKS = 0.5
 """Share of what was said of a place at the steps before in what is held of it: single looks are noisy."""
 
@@ -116,9 +117,9 @@ class ModularAgent:
         if self._turn_around and self._model.settings.retrospect and self._recollection.knows_ways:
             return self._look_back(observation, left) if left <= _LOOK_BACK + 1 else None
         at_end = self._walk.goal == len(self._walk.instruction.goals) - 1
-        sure = self._model.halts.reached(self._walk.halt_rows()) if at_end or left <= _LOOK_BACK else 0.0
-        self._stop_chances = (sure, 1.0 - sure)
-        return self._stop() if sure >= self._model.settings.halt_at or left <= 1 else None
+        here = self._model.halts.here(self._walk.halt_rows()) if at_end or left <= _LOOK_BACK else 0.0
+        self._stop_chances = (here, 1.0 - here)
+        return self._stop() if here >= self._model.settings.halt_at or left <= 1 else None
 
     def _look_back(self, observation: Observation, left: int) -> Decision | None:
         """Pick the place that was the goal; None as long as that can wait, since more may be seen."""

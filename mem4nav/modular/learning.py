@@ -76,9 +76,9 @@ def _halt_hops(halts: Policy, rows: Rows) -> list[int]:
     """For each threshold, how many hops from the goal one would stop; far where one never would."""
     if not rows.halts:
         return [_NEVER] * len(_THRESHOLDS)
-    sure = np.array([halts.reached(places) for places, _ in rows.halts])
+    here = np.array([halts.here(places) for places, _ in rows.halts])
     hops = [hops for _, hops in rows.halts]
-    over = sure[None] >= _THRESHOLDS[:, None]
+    over = here[None] >= _THRESHOLDS[:, None]
     return [
         hops[int(first)] if any_over else _NEVER for first, any_over in zip(over.argmax(1), over.any(1), strict=True)
     ]

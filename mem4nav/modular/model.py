@@ -50,7 +50,7 @@ class ModularModel:
     Attributes:
         turns: which way at a crossing.
         stops: which of the places walked was the goal, when the actions run out.
-        halts: the same at each place on the way: the goal is reached when it hardly lies ahead any more.
+        halts: the same at each place on the way: one stops where the goal is likely to be here or a hop back.
         confidence: how sure the agent is.
         rarity: of words.
         settings: what was chosen.

@@ -54,9 +54,11 @@ class Policy:
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
         return (powers / powers.sum(axis=1, keepdims=True)).mean(axis=0)
 
-    def reached(self, places: NDArray[np.float32]) -> float:
-        """Probability that the goal is not ahead, of (P + 1, F) places whose last row stands for going on."""
-        return 1.0 - float(self.pick(places)[-1])
+    def here(self, places: NDArray[np.float32]) -> float:
+        """Probability that the goal is the last of the places walked or the one before it, of (P + 1, F) places whose
+        last row stands for going on: a hop beside the goal is as good.
+        """
+        return float(self.pick(places)[-3:-1].sum())
 
     def tensors(self, name: str) -> dict[str, NDArray[np.float32]]:
         """As named tensors, for a file."""

@@ -20,7 +20,7 @@ _BETWEEN = frozenset(
         "a an another the your that to immediate immediately quick slight sharp hard first second third fourth next "
         "1st 2nd 3rd 4th slightly one more directly this again very soft easy only last quickly then and wide final "
         "big fifth 5th small left right here there available possible double "
-        "on onto degree 90 far near hard sudden very tight main minor major complete"
+        "on onto degree 90 far near hard sudden very tight main minor major complete following"
     )
 )
 _MARKS = frozenset(".;:!?")
@@ -137,7 +137,10 @@ def _turn_begin(stems: list[str], index: int) -> int | None:
         if back <= 2 and stems[at] in _GO_VERBS and _side_ends(stems, index):
             return at
         if stems[at] not in _BETWEEN:
-            return index if back == 1 and stems[at] in (",", "then") and _bare(stems, index) else None
+            if back == 1:
+                return index if stems[at] in (",", "then") and _bare(stems, index) else None
+            joined = "then" in stems[at + 1 : index] or (back == 2 and stems[index - 1] == "and")
+            return at + 1 if joined and _bare(stems, index) else None
     return None
 
 
@@ -161,7 +164,8 @@ def _chained(stems: list[str], index: int, before: int) -> int | None:
     """
     said = set(stems[before + 1 : index])
     article, at_once = bool(said & {"a", "an"}), bool(said & {"immediate", "immediately", "quick", "quickly"})
-    again = "another" in said or ("then" in said and (article or at_once or bool(said & {"next", "second"})))
+    again = "another" in said or ("then" in said and (article or at_once or bool(said & {"next", "first", "second"})))
+    again = again or (bool(said) and said <= {"and", "then"} and _bare(stems, index))
     if index - before - 1 > _LONGEST_CHAIN or not said <= _BETWEEN | {","} or _next(stems, index) in _SIDE_OF:
         return None
     return before + 1 if again or ("and" in said and article and at_once) else None

@@ -56,10 +56,11 @@ class Track:
         self.steps.append(Step(observation, walked, light, crossing, course))
 
     def bend_deg(self, at: int) -> float:
-        """The turn of the way at a step, from three places before it to three after; 0 too near an end."""
-        if at < BEND_REACH or at + BEND_REACH >= len(self.steps):
+        """The turn of the way at a step, from three places before it to three after, or to the last; 0 at an end."""
+        last = min(at + BEND_REACH, len(self.steps) - 1)
+        if at < BEND_REACH or at >= last:
             return 0.0
-        before, here, after = (self.steps[at + k].observation for k in (-BEND_REACH, 0, BEND_REACH))
+        before, here, after = (self.steps[k].observation for k in (at - BEND_REACH, at, last))
         return angle_between_deg(_between(before, here)[1], _between(here, after)[1])
 
     def long_course_deg(self, at: int, since: int = 0) -> float:

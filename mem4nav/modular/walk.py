@@ -20,7 +20,7 @@ from mem4nav.modular.track import BEND_DEG, BEND_REACH, Track
 from mem4nav.modular.turning import Choice, TurnFeatures, choices
 
 _STOP_PLACES, _HALT_PLACES = 28, 14
-_BEND_AT_T_DEG = 75.0
+_BEND_AT_T_DEG, _BEND_AT_ONCE_DEG = 75.0, 80.0
 _MOST_PHRASES = 12
 
 
@@ -55,11 +55,7 @@ class Walk:
         """Be at the next place."""
         self.track.arrive(observation)
         self._recollection.tell(observation)
-        # A street that bends by itself does the turn that the words ask for; it shows a few places later.
-        at = len(self.track.steps) - 1 - BEND_REACH
-        side = self.instruction.goals[self.goal].side
-        if side and at > self.since + 1 and side * self.track.bend_deg(at) > BEND_DEG:
-            self._advance(at)
+        self._follow_bend()
 
     def crossing(self) -> list[Choice]:
         """The ways to choose from here; fewer than two where there is nothing to choose."""
@@ -109,6 +105,22 @@ class Walk:
         course = self.track.long_course_deg(len(self.track.steps) - 1, self.since)
         onward = self.track.steps[-1].observation.turns_onward(course)
         return side * angle_between_deg(course, heading_deg) > _BEND_AT_T_DEG and not leads_on(onward)
+
+    def _follow_bend(self) -> None:
+        """A street that bends by itself does the turn that the words ask for. It shows a few places later, and has to
+        be known at the next crossing.
+        """
+        side, last = self.instruction.goals[self.goal].side, len(self.track.steps) - 1
+        if side and self._bent(last - BEND_REACH, side, BEND_DEG):
+            self._advance(last - BEND_REACH)
+        elif side and self.track.steps[last].observation.is_crossing and self._bent(last - 2, side, _BEND_AT_ONCE_DEG):
+            self._advance(last - 2)
+
+    def _bent(self, at: int, side: int, degrees: float) -> bool:
+        """Whether the street has bent at a step, where there was no other way to choose."""
+        if at <= self.since + 1 or self.track.steps[at].observation.is_crossing:
+            return False
+        return side * self.track.bend_deg(at) > degrees
 
     def _advance(self, at: int) -> None:
         self.goal, self.since = min(self.goal + 1, len(self.instruction.goals) - 1), at
