@@ -83,6 +83,10 @@ def test_it_goes_on_where_places_nearby_and_ahead_are_together_as_likely_as_one_
     assert ended(lambda last: {36: 0.4, 42: 0.35} if last < 45 else {42: 0.9}) in range(41, 44)
 
 
+def test_for_a_place_of_little_chance_it_does_not_give_up_going_on():
+    assert ended(lambda last: {36: 0.2} if last < 46 else {46: 0.9}) in range(45, 48)
+
+
 def test_what_a_single_look_says_against_those_before_it_does_not_decide():
     # One has to turn back for place 37 from place 45, and just there it looks otherwise.
     assert ended(lambda last: {37: 0.2, 41: 0.7} if last == 45 else {37: 0.9, 41: 0.1}) in range(36, 39)

@@ -19,12 +19,14 @@ from mem4nav.modular.recollection import Recollection
 from mem4nav.modular.walk import Walk
 
 MOST_ACTIONS = 55
-_LOOK_BACK = 24
+_LOOK_BACK = 20
 """From so many actions before the last one on, the agent asks itself whether it has passed the goal."""
-_WORTH_OF_AHEAD = 0.15
+_WORTH_OF_AHEAD = 0.1
 """Of the chance that the goal lies ahead, how much going on is worth: one may not know it when one passes it, and each
 step on is a new temptation to go on."""
-_OF_EARLIER_LOOKS = 0.5
+_WORTH_GOING_BACK = 0.25
+"""A place has to be the goal with this probability for one to go back to it while one can still go on."""
+_OF_EARLIER_LOOKS = 0.65
 """Share of what was said of a place at the steps before in what is held of it: single looks are noisy."""
 
 
@@ -131,7 +133,7 @@ class ModularAgent:
         best = int(now.argmax())
         # One step on, the way back is longer by one and the actions left are fewer by one.
         later = np.where(needed + np.where(hops > 0, 2, 3) <= left, windows, 0.0)
-        if left > 2 and later.max() + _WORTH_OF_AHEAD * ahead >= now[best]:
+        if left > 2 and now[best] <= max(later.max() + _WORTH_OF_AHEAD * ahead, _WORTH_GOING_BACK):
             return None
         self._stop_chances = (float(windows[best]), ahead)
         self._target = self._walk.track.steps[self._walk.stop_places()[best]].observation.place
