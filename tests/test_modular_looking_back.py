@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from evaluation_worlds import NothingToSee
 from mem4nav.environment import Episode, Observation
 from mem4nav.evaluation import follow
 from mem4nav.memory import MemoryMode, open_memory
@@ -46,13 +47,6 @@ class Scripted:
         return chances
 
 
-class Nothing:
-    """No landmarks."""
-
-    def sightings(self, _: int) -> tuple[()]:
-        return ()
-
-
 def straight() -> StreetGraph:
     names = [f"p{number}" for number in range(PLACES)]
     ahead = [(names[n], 0.0, names[n + 1]) for n in range(PLACES - 1)]
@@ -65,7 +59,7 @@ def ended(belief: Callable[[int], Belief]) -> int:
     script = Scripted(belief)
     model = ModularModel(script, script, script, Confidence.untrained(), RARITY, Settings())
     script.agent = agent = ModularAgent(model, open_memory(MemoryMode.FULL, MEMORY))
-    walked = follow(StreetEnvironment(straight(), Nothing()), agent, Episode("e", "Stop by the bank.", "p0", 0.0))
+    walked = follow(StreetEnvironment(straight(), NothingToSee()), agent, Episode("e", "Stop by the bank.", "p0", 0.0))
     assert walked.actions[-1] == "stop"
     return int(walked.panos[-1].removeprefix("p"))
 

@@ -7,18 +7,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mem4nav.environment import Action, Episode, Sighting
+from evaluation_worlds import NothingToSee
+from mem4nav.environment import Action, Episode
 from sim_envs.errors import EpisodeError, StreetGraphError
 from sim_envs.street_environment import StreetEnvironment
 from sim_envs.street_graph import Stand, StreetGraph
 from sim_envs.street_routes import actions_along
 
 FORWARD, LEFT, RIGHT, TURN_AROUND, STOP = Action
-
-
-class Nothing:
-    def sightings(self, number: int) -> tuple[Sighting, ...]:
-        return ()
 
 
 def graph_of(ways: dict[str, dict[str, float]], yaws: dict[str, float] | None = None) -> StreetGraph:
@@ -91,14 +87,14 @@ def test_a_place_without_ways_cannot_be_left():
 
 def test_an_episode_without_heading_starts_with_the_traffic():
     graph = graph_of({"a": {"b": 100.0, "c": 280.0}, "b": {"a": 280.0}, "c": {"a": 100.0}}, {"a": 250.0})
-    seen = StreetEnvironment(graph, Nothing()).reset(Episode("1", "go", "a"))
+    seen = StreetEnvironment(graph, NothingToSee()).reset(Episode("1", "go", "a"))
     assert seen.heading_deg == 280.0
     assert seen.back_deg == 100.0
 
 
 def test_every_action_counts_and_the_last_one_ends_the_episode():
     graph = graph_of({"a": {"b": 0.0}, "b": {"a": 180.0}})
-    world = StreetEnvironment(graph, Nothing(), most_actions=3)
+    world = StreetEnvironment(graph, NothingToSee(), most_actions=3)
     world.reset(Episode("1", "go", "a", 0.0))
     assert [world.step(action)[1] for action in (LEFT, RIGHT, FORWARD)] == [False, False, True]
     with pytest.raises(EpisodeError, match="reset"):
@@ -107,7 +103,7 @@ def test_every_action_counts_and_the_last_one_ends_the_episode():
 
 def test_a_closed_street_is_seen_from_its_end_and_not_walked():
     graph = graph_of({"a": {"b": 0.0}, "b": {"a": 180.0}})
-    world = StreetEnvironment(graph, Nothing())
+    world = StreetEnvironment(graph, NothingToSee())
     world.close_streets([(0, 1)])
     assert world.reset(Episode("1", "go", "a", 0.0)).blocked_deg == (0.0,)
     assert world.step(FORWARD)[0].place == "a"

@@ -61,27 +61,6 @@ class Rows:
     halts: list[tuple[NDArray[np.float32], int]] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class _Cuts:
-    """Where walks are broken off to pick the goal.
-
-    Attributes:
-        rng: draws them.
-        early: once also before the actions run out, where the best of the places may lie so far back that one has to
-            turn around for it by then: who sees how far one has walked knows without it that the goal lies ahead.
-    """
-
-    rng: np.random.Generator
-    early: bool
-
-    def __call__(self, goal: int, beyond: int) -> set[int]:
-        """Places where the actions run out, or around the goal if that is far."""
-        around = range(max(goal - _BEFORE_GOAL, 1), goal + min(beyond, _AFTER_GOAL) + 1)
-        due = [place for place in _ACTIONS_RUN_OUT if place in around] or list(around)
-        before = [place for place in _BEFORE_THEY_DO if place in around]
-        return {*self.rng.choice(due, _TRUNCATIONS), *(self.rng.choice(before, 1) if self.early and before else ())}
-
-
 def rows_of(
     lessons: Iterable[Lesson], memory: Memory, rarity: Rarity, seed: int, length_prior: bool = True
 ) -> list[Rows]:
@@ -98,7 +77,7 @@ def rows_of(
         if lesson.led or is_errand(walk.instruction):
             _watch(lesson, walk)
         else:
-            _walk(lesson, walk, rows[-1], _Cuts(rng, early=not length_prior))
+            _walk(lesson, walk, rows[-1], rng, early_cut=not length_prior)
     return rows
 
 
@@ -117,10 +96,10 @@ def _watch(lesson: Lesson, walk: Walk) -> None:
         walk.arrive(observation)
 
 
-def _walk(lesson: Lesson, walk: Walk, rows: Rows, draw: _Cuts) -> None:
+def _walk(lesson: Lesson, walk: Walk, rows: Rows, rng: np.random.Generator, early_cut: bool) -> None:
     places = _places(lesson.demonstration)
     goal = len(places) - 1
-    cuts = draw(goal, len(lesson.beyond))
+    cuts = _cuts(goal, len(lesson.beyond), rng, early_cut)
     for number, (observation, turn) in enumerate([*places, *((seen, 0) for seen in lesson.beyond)]):
         walk.arrive(observation)
         # At the goal's own crossing nothing is chosen any more, and the last hop may be within it.
@@ -132,6 +111,18 @@ def _walk(lesson: Lesson, walk: Walk, rows: Rows, draw: _Cuts) -> None:
             rows.stops.append((walk.stop_rows(), number - goal))
         if number - goal in _AROUND_GOAL:
             rows.halts.append((walk.halt_rows(), number - goal))
+
+
+def _cuts(goal: int, beyond: int, rng: np.random.Generator, early: bool) -> set[int]:
+    """Where the walk is broken off to pick the goal: where the actions run out, or around the goal if that is far.
+
+    With ``early`` once before too, as where the best of the places lies so far back that one has to turn around for it
+    by then: who sees how far one has walked knows without it that the goal lies ahead.
+    """
+    around = range(max(goal - _BEFORE_GOAL, 1), goal + min(beyond, _AFTER_GOAL) + 1)
+    due = [place for place in _ACTIONS_RUN_OUT if place in around] or list(around)
+    before = [place for place in _BEFORE_THEY_DO if place in around]
+    return {*rng.choice(due, _TRUNCATIONS), *(rng.choice(before, 1) if early and before else ())}
 
 
 def _places(demonstration: Demonstration) -> list[tuple[Observation, int]]:
